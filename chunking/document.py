@@ -1,0 +1,93 @@
+"""The nouns of reading: a document, its pages and blocks, and the chunks cut from it.
+
+Every span is a half-open range of character offsets ``[start, end)`` into ``Document.text``; pages count from 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
+
+SECTION_SEPARATOR = " > "
+LONGEST_TITLE = 300  # characters of a title or heading that are kept in what is repeated with every chunk
+
+
+class UnreadableError(Exception):
+    """A document that cannot be read; it goes to quarantine with this reason and, where known, the page."""
+
+    def __init__(self, reason: str, page: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.page = page
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a document: its number (from 1) and its span. An empty span is a page without text."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of one kind of text. ``level`` is the depth of a heading (1 is the top), 0 for all others."""
+
+    kind: BlockKind
+    page: int
+    start: int
+    end: int
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as read.
+
+    ``id`` is stable across edits (the path below the folder that was ingested); ``content_hash`` is the SHA-256 of
+    the file's bytes. ``blocks`` are in reading order and do not overlap. For text files ``text`` is the decoded file
+    itself, so that spans judged on the file hold.
+    """
+
+    id: str
+    content_hash: str
+    title: str
+    text: str
+    pages: tuple[Page, ...]
+    blocks: tuple[Block, ...]
+    metadata: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage that is embedded, found and shown.
+
+    ``text`` is what the reader sees, exactly ``document.text[start:end]``; ``encoder_text`` is what the encoders read
+    (title, section path and text). ``id`` is a UUID made from document id, span and text, so the same passage has the
+    same id in every run.
+    """
+
+    id: str
+    document: str
+    title: str
+    ordinal: int
+    section: tuple[str, ...]
+    first_page: int
+    last_page: int
+    start: int
+    end: int
+    text: str
+    encoder_text: str
+    tokens: int
+
+
+def chunk_id(document: str, start: int, end: int, text: str) -> str:
+    """Return the stable UUID (as text) of a chunk."""
+    digest = hashlib.sha256(f"{document}\0{start}\0{end}\0{text}".encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16]))

@@ -1,0 +1,1 @@
+"""Pages for search, review and operation, and the HTTP API."""

@@ -1,0 +1,1 @@
+"""Judgements, runs, measures, paired tests and the promotion verdict: pure, no torch."""

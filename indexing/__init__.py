@@ -1,0 +1,1 @@
+"""Chunks in, a searchable release out."""

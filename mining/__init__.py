@@ -1,0 +1,1 @@
+"""Judged queries in, a ledger of negatives out."""

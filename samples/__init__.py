@@ -1,0 +1,1 @@
+"""Specification documents and judged queries written for this project."""

@@ -1,0 +1,1 @@
+"""Negatives in, a version of a query encoder out."""
