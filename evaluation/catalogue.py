@@ -1,0 +1,335 @@
+"""The catalogue: judged queries, the log of runs, measures and human decisions, in SQLite or PostgreSQL.
+
+One schema and one code for both, written with SQLAlchemy Core; the SQLite file is in WAL mode, so that readers (the
+dashboard) never wait for a writer. Times are ISO 8601 in UTC, with milliseconds and ``Z``: they sort as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from evaluation import tables
+from evaluation.judgements import Judgement, Query, SplitFiles, check_split, check_text, read_split
+
+_BATCH = 500  # ids in one statement: old SQLite takes 999
+
+
+class CatalogueError(Exception):
+    """The catalogue cannot be opened, read or written, or an import contradicts it. One line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import left in the catalogue: queries and judgements of the files, and how many queries were new."""
+
+    queries: int
+    judgements: int
+    new_queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a stage. ``started`` is ISO 8601 UTC; ``summary`` is what the stage reported."""
+
+    id: int
+    stage: str
+    status: str
+    started: str
+    seconds: float
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureRecord:
+    """The mean measures of one run (``bm25``, ``fusion``, …) of one release on one split at one time."""
+
+    time: str
+    release: str
+    split: str
+    run: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a reviewer said of a passage (span of a document) for a query; the words belong to the mining room."""
+
+    time: str
+    query: str
+    document: str
+    start: int
+    end: int
+    verdict: str
+    reviewer: str
+
+
+class Catalogue:
+    """The catalogue at a database URL (``sqlite:///path`` or ``postgresql+psycopg://…``); created where it is missing.
+
+    Every method is one transaction and raises ``CatalogueError`` in one line when the database is locked, unreachable
+    or of another schema version. Safe to use from several processes and threads.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.make_url(url)
+            self._name = parsed.render_as_string(hide_password=True)
+            if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            self._engine = tables.open_engine(parsed)
+        except (ArgumentError, ImportError, OSError) as error:
+            raise CatalogueError(f"the catalogue cannot be opened: {_one_line(error)}") from None
+        self._prepare()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def import_files(self, split: str, queries_path: Path, judgements_path: Path) -> Imported:
+        """Import one split from its two files (formats: ``evaluation.judgements``); see ``import_split``.
+
+        Raises ``ValueError`` naming ``file:line`` for a bad line.
+        """
+        return self._import(read_split(queries_path, judgements_path, split))
+
+    def import_split(self, split: str, queries: Sequence[Query], judgements: Sequence[Judgement]) -> Imported:
+        """Add queries to a split; their judgements become exactly those given. Importing twice changes nothing.
+
+        Raises ``CatalogueError``, and imports nothing, when a query is known with another text or in another split, or
+        a judgement is of a query that is not among ``queries``.
+        """
+        return self._import(SplitFiles(split, list(queries), list(judgements), {}))
+
+    def remove_split(self, split: str) -> int:
+        """Remove a split's queries and judgements, and return how many queries they were."""
+        check_split(split)
+        with self._write() as connection:
+            ids = list(connection.scalars(sa.select(tables.queries.c.id).where(tables.queries.c.split == split)))
+            _delete_where_in(connection, tables.judgements, tables.judgements.c.query, ids)
+            connection.execute(sa.delete(tables.queries).where(tables.queries.c.split == split))
+        return len(ids)
+
+    def queries(self, split: str) -> list[Query]:
+        """Return the queries of a split, by id."""
+        check_split(split)
+        statement = sa.select(tables.queries).where(tables.queries.c.split == split)
+        with self._read() as connection:
+            found = [Query(row.id, row.text, row.split, row.grouping) for row in connection.execute(statement)]
+        return sorted(found, key=lambda query: query.id)  # here, because databases collate differently
+
+    def judgements(self, split: str) -> list[Judgement]:
+        """Return the judgements of a split's queries, in the order of their import."""
+        check_split(split)
+        fields = [column for column in tables.judgements.c if column.name != "id"]
+        statement = (
+            sa.select(*fields)
+            .join(tables.queries, tables.queries.c.id == tables.judgements.c.query)
+            .where(tables.queries.c.split == split)
+            .order_by(tables.judgements.c.id)
+        )
+        with self._read() as connection:
+            return [Judgement(**row) for row in connection.execute(statement).mappings()]
+
+    def record_run(self, stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> int:
+        """Log one run of a stage and return its number. ``started`` must know its time zone (``ValueError``)."""
+        values = {
+            "stage": stage,
+            "status": status,
+            "started": _iso(started),
+            "seconds": float(seconds),
+            "summary": _json(dict(summary)),
+        }
+        with self._write() as connection:
+            statement = sa.insert(tables.runs).values(values).returning(tables.runs.c.id)
+            return int(connection.scalars(statement).one())
+
+    def last_runs(self, limit: int = 50) -> list[RunRecord]:
+        """Return the latest runs, newest first."""
+        statement = sa.select(tables.runs).order_by(tables.runs.c.started.desc(), tables.runs.c.id.desc()).limit(limit)
+        with self._read() as connection:
+            rows = connection.execute(statement).all()
+        return [RunRecord(r.id, r.stage, r.status, r.started, r.seconds, json.loads(r.summary)) for r in rows]
+
+    def record_measures(self, release: str, split: str, runs: Mapping[str, Mapping[str, float]]) -> None:
+        """Add the mean measures (run name → measure → value) of a release on a split; earlier ones are kept."""
+        check_split(split)
+        now = _iso(datetime.now(UTC))
+        rows = [
+            {"time": now, "release": release, "split": split, "run": run, "values": _json(dict(values))}
+            for run, values in runs.items()
+        ]
+        with self._write() as connection:
+            _insert(connection, tables.measures, rows)
+
+    def measures(self) -> list[MeasureRecord]:
+        """Return all measures ever recorded, oldest first."""
+        with self._read() as connection:
+            rows = connection.execute(sa.select(tables.measures).order_by(tables.measures.c.id)).mappings().all()
+        return [
+            MeasureRecord(row["time"], row["release"], row["split"], row["run"], json.loads(row["values"]))
+            for row in rows
+        ]
+
+    def record_decision(self, query: str, document: str, start: int, end: int, verdict: str, reviewer: str) -> Decision:
+        """Record what a reviewer decided about a passage; it replaces what was decided about the same passage before.
+
+        Raises ``ValueError`` for an impossible span or an empty text.
+        """
+        Judgement(query, document, 0, start, end)  # checks the passage
+        check_text("verdict", verdict, 64)
+        check_text("reviewer", reviewer, 200)
+        decision = Decision(_iso(datetime.now(UTC)), query, document, start, end, verdict, reviewer)
+        same = (
+            (tables.decisions.c.query == query)
+            & (tables.decisions.c.document == document)
+            & (tables.decisions.c.start == start)
+            & (tables.decisions.c.end == end)
+        )
+        with self._write() as connection:
+            connection.execute(sa.delete(tables.decisions).where(same))
+            values = {name: getattr(decision, name) for name in Decision.__slots__}
+            connection.execute(sa.insert(tables.decisions).values(values))
+        return decision
+
+    def decisions(self) -> list[Decision]:
+        """Return the decision in force for every passage that was reviewed, oldest first."""
+        fields = [column for column in tables.decisions.c if column.name != "id"]
+        with self._read() as connection:
+            rows = connection.execute(sa.select(*fields).order_by(tables.decisions.c.id)).mappings()
+            return [Decision(**row) for row in rows]
+
+    def _import(self, files: SplitFiles) -> Imported:
+        check_split(files.split)
+        queries = {query.id: query for query in files.queries}
+        for query in files.queries:
+            if query.split != files.split or queries[query.id] != query:
+                raise CatalogueError(f"query {query.id!r} is given twice, or for another split than {files.split!r}")
+        for judgement in files.judgements:
+            if judgement.query not in queries:
+                raise CatalogueError(f"a judgement is of query {judgement.query!r}, which is not imported with it")
+        with self._write() as connection:
+            known = _known(connection, list(queries))
+            for id, old in known.items():
+                _refuse_change(queries[id], old, files.where.get(id))
+            _delete_where_in(connection, tables.judgements, tables.judgements.c.query, list(known))
+            _delete_where_in(connection, tables.queries, tables.queries.c.id, list(known))
+            _insert(connection, tables.queries, [_query_row(query) for query in queries.values()])
+            _insert(connection, tables.judgements, [_judgement_row(judgement) for judgement in files.judgements])
+        return Imported(len(queries), len(files.judgements), len(queries) - len(known))
+
+    def _prepare(self) -> None:
+        version = self._version()
+        if version is None:
+            try:
+                self._create()
+            except CatalogueError:
+                if self._version() is None:  # otherwise another program has just created it
+                    raise
+            version = self._version()
+        if version != tables.SCHEMA_VERSION:
+            raise CatalogueError(
+                f"catalogue {self._name} has schema version {version}, but this specmine reads "
+                f"{tables.SCHEMA_VERSION}: use the specmine that wrote it, or another catalogue"
+            )
+
+    def _version(self) -> int | None:
+        """Return the schema's version; None where the catalogue is not created yet."""
+        with self._read() as connection:
+            if not sa.inspect(connection).has_table(tables.schema_version.name):
+                return None
+            return connection.scalar(sa.select(tables.schema_version.c.version))
+
+    def _create(self) -> None:
+        with self._write() as connection:
+            tables.METADATA.create_all(connection)
+            if connection.scalar(sa.select(tables.schema_version.c.version)) is None:
+                connection.execute(sa.insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        writer = self._engine.execution_options(specmine_write=True)
+        with self._errors(), writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn the database's errors into one line."""
+        try:
+            yield
+        except IntegrityError as error:
+            raise CatalogueError(f"catalogue {self._name}: another program wrote the same rows, try again") from error
+        except DBAPIError as error:
+            text = _one_line(error.orig)
+            if "locked" in text:
+                text = f"another program has held it for {tables.BUSY_SECONDS:g} seconds; try again when it is done"
+            raise CatalogueError(f"catalogue {self._name}: {text}") from error
+        except SQLAlchemyError as error:
+            raise CatalogueError(f"catalogue {self._name}: {_one_line(error)}") from error
+
+
+def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, str]]:
+    """Return id → (text, split) of those queries that are in the catalogue."""
+    columns = (tables.queries.c.id, tables.queries.c.text, tables.queries.c.split)
+    known = {}
+    for first in range(0, len(ids), _BATCH):
+        statement = sa.select(*columns).where(tables.queries.c.id.in_(ids[first : first + _BATCH]))
+        known.update({row.id: (row.text, row.split) for row in connection.execute(statement)})
+    return known
+
+
+def _refuse_change(query: Query, known: tuple[str, str], place: str | None) -> None:
+    text, split = known
+    prefix = f"{place}: " if place else ""
+    if split != query.split:
+        raise CatalogueError(
+            f"{prefix}query {query.id!r} is already in split {split!r} and cannot be in {query.split!r} too"
+        )
+    if text != query.text:
+        raise CatalogueError(f"{prefix}query {query.id!r} is already in the catalogue with another text")
+
+
+def _delete_where_in(connection: Connection, table: sa.Table, column: sa.Column[str], ids: list[str]) -> None:
+    for first in range(0, len(ids), _BATCH):
+        connection.execute(sa.delete(table).where(column.in_(ids[first : first + _BATCH])))
+
+
+def _insert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(sa.insert(table), rows)
+
+
+def _query_row(query: Query) -> dict[str, Any]:
+    return {"id": query.id, "text": query.text, "split": query.split, "grouping": query.group}
+
+
+def _judgement_row(judgement: Judgement) -> dict[str, Any]:
+    return {name: getattr(judgement, name) for name in Judgement.__slots__}
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _iso(time: datetime) -> str:
+    if time.tzinfo is None:
+        raise ValueError("the time must know its time zone")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,98 @@
+"""The tables of the catalogue, and the engine that opens them in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
+
+METADATA = sa.MetaData()
+schema_version = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, nullable=False))
+queries = sa.Table(
+    "queries",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False, index=True),
+    sa.Column("grouping", sa.Text),  # "group" is a word of SQL
+)
+judgements = sa.Table(
+    "judgements",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("query", sa.Text, sa.ForeignKey("queries.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("grade", sa.Integer, nullable=False),
+    sa.Column("start", sa.Integer),
+    sa.Column("end", sa.Integer),
+    sa.Column("first_page", sa.Integer),
+    sa.Column("last_page", sa.Integer),
+    sa.Column("section", sa.Text),
+    sa.Column("quote", sa.Text),
+)
+runs = sa.Table(
+    "runs",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("started", sa.Text, nullable=False, index=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),  # JSON
+)
+measures = sa.Table(
+    "measures",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Text, nullable=False),
+    sa.Column("release", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("values", sa.Text, nullable=False),  # JSON
+)
+decisions = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Text, nullable=False),
+    sa.Column("query", sa.Text, nullable=False),  # no foreign key: a decision outlives the split it was made for
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("reviewer", sa.Text, nullable=False),
+)
+
+
+def open_engine(url: URL) -> Engine:
+    """Return an engine for a database URL; nothing is connected yet.
+
+    Raises ``ImportError`` where the database's driver is not installed and ``ArgumentError`` for an unknown database.
+    """
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver's own implicit BEGIN would come too late; see _begin_sqlite
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot wait for another writer: it fails at once. So writers take
+    # the lock when they begin, where waiting works.
+    writes = connection.get_execution_options().get("specmine_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,122 @@
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+
+from evaluation.measures import MEASURES, Measures
+from evaluation.verdict import PromotionRule, decide
+
+RULE = PromotionRule(measure="RR@10", minimum_difference=0.01, level=0.95, guard_tolerance=0.02)
+
+
+def measures(values: list[float]) -> Measures:
+    per_query = {f"q{i:03d}": dict.fromkeys(MEASURES, value) for i, value in enumerate(values)}
+    return Measures(per_query, dict.fromkeys(MEASURES, sum(values) / len(values)), ())
+
+
+def noisy(mean: float, count: int = 100, spread: float = 0.1) -> list[float]:
+    noise = np.random.default_rng(0).normal(0, spread, count)
+    return list(np.full(count, 0.5) + mean + noise - noise.mean())
+
+
+BEFORE = measures([0.5] * 100)
+
+
+def test_a_clear_gain_is_promoted_with_its_numbers() -> None:
+    verdict = decide(BEFORE, measures(noisy(0.1)), None, RULE)
+    assert verdict.promoted
+    assert verdict.before == pytest.approx(0.5)
+    assert verdict.after == pytest.approx(0.6)
+    assert verdict.difference == pytest.approx(0.1)
+    # The standard error is .1/√100 = .01, so the interval is about .1 ± .0196.
+    assert verdict.interval == pytest.approx((0.08, 0.12), abs=0.004)
+    assert verdict.p_value == pytest.approx(1 / 10_001)
+    assert (verdict.queries, verdict.groups, verdict.guard) == (100, 100, None)
+    assert verdict.reason.splitlines()[-1] == "promoted"
+    assert "0.500 to 0.600 (+0.100" in verdict.reason
+
+
+def test_too_small_a_gain_is_refused_however_certain() -> None:
+    verdict = decide(BEFORE, measures([0.505] * 100), None, RULE)
+    assert not verdict.promoted
+    assert verdict.p_value < 0.001
+    assert "a gain of at least 0.010 is asked for" in verdict.reason
+    assert "not promoted" in verdict.reason
+
+
+def test_a_gain_of_exactly_the_minimum_is_enough() -> None:
+    rule = PromotionRule(minimum_difference=0.005)
+    assert decide(measures([0.3] * 20), measures([0.305] * 20), None, rule).promoted
+
+
+def test_an_uncertain_gain_is_refused() -> None:
+    verdict = decide(BEFORE, measures(noisy(0.02, spread=0.3)), None, RULE)
+    assert not verdict.promoted
+    assert "p may be 0.05 at most" in verdict.reason
+    assert "the interval reaches 0" in verdict.reason
+
+
+def test_a_loss_is_refused() -> None:
+    assert not decide(BEFORE, measures(noisy(-0.1)), None, RULE).promoted
+
+
+def test_groups_decide_how_much_the_queries_say() -> None:
+    after = measures(noisy(0.1))
+    of_four = {f"q{i:03d}": str(i % 4) for i in range(100)}
+    verdict = decide(BEFORE, after, of_four, RULE)
+    assert (verdict.queries, verdict.groups) == (100, 4)
+    assert verdict.p_value == 2 / 2**4  # the least that four groups can give
+    assert not verdict.promoted
+    alone = decide(BEFORE, after, dict.fromkeys(of_four, "one"), RULE)
+    assert not alone.promoted
+    assert (alone.interval, alone.p_value) == ((-1.0, 1.0), 1.0)
+    assert "one group of queries proves nothing" in alone.reason
+
+
+def test_the_guard_must_not_lose_more_than_its_tolerance() -> None:
+    after = measures(noisy(0.1))
+    held = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(0.0, spread=0.05)))
+    assert held.promoted
+    assert held.guard is not None
+    assert held.guard.interval[0] >= -0.02
+    harmed = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(-0.05)))
+    assert not harmed.promoted
+    assert "may be worse by more than the tolerance of 0.020" in harmed.reason
+    # A guard too small to tell (.3/√100 = .03 of standard error) is no proof that nothing was lost.
+    unsure = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(0.0, spread=0.3)))
+    assert not unsure.promoted
+    unchanged = decide(BEFORE, after, None, PromotionRule(guard_tolerance=0.0), BEFORE, BEFORE)
+    assert unchanged.promoted
+
+
+def test_the_guard_has_groups_of_its_own() -> None:
+    groups = {f"q{i:03d}": str(i // 10) for i in range(100)}
+    verdict = decide(BEFORE, measures(noisy(0.1)), None, RULE, BEFORE, BEFORE, groups)
+    assert verdict.guard is not None
+    assert (verdict.groups, verdict.guard.groups) == (100, 10)
+
+
+def test_the_reason_is_at_most_three_lines() -> None:
+    verdict = decide(BEFORE, measures(noisy(0.0, spread=0.3)), None, RULE, BEFORE, measures(noisy(-0.05)))
+    assert 1 <= len(verdict.reason.splitlines()) <= 3
+
+
+def test_refuses_what_does_not_belong_together() -> None:
+    with pytest.raises(ValueError, match="different queries"):
+        decide(BEFORE, measures([0.5] * 99), None, RULE)
+    with pytest.raises(ValueError, match="has no group"):
+        decide(BEFORE, BEFORE, {"q000": "a"}, RULE)
+    with pytest.raises(ValueError, match="before and after"):
+        decide(BEFORE, BEFORE, None, RULE, guard_before=BEFORE)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"minimum_difference": -0.1}, {"level": 1.0}, {"level": 0.1}, {"guard_tolerance": 2.0}]
+)
+def test_the_rule_is_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        PromotionRule(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_rule_offers_the_measures_there_are() -> None:
+    assert get_args(get_type_hints(PromotionRule)["measure"]) == MEASURES
