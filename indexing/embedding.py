@@ -1,0 +1,122 @@
+"""Document vectors: computed once for each text, kept on disk by encoder and document.
+
+An encoder's vectors of one document are one .npy, written whole; a passage that a changed document shares with what
+it was before is not embedded again.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from chunking.stored import load_chunks
+from indexing.encoders import load_document_encoder
+from indexing.generations import Generation, GenerationEncoder, document_folder, vectors_file
+from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, read_json, sync
+
+# What a killed ingest embeds again at most, with one encoder.
+_TEXTS_PER_BATCH = 2000
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, what is done and the total."""
+
+Batch = list[tuple[str, list[str]]]
+"""Documents (by id) with the texts of their chunks."""
+
+
+def embed_documents(
+    home: Home, generation: Generation, keys: Mapping[str, str], old_keys: Mapping[str, str], tell: Progress
+) -> int:
+    """Make the vectors of the documents ``keys`` (id to key) with every encoder of the generation.
+
+    ``old_keys`` names earlier states of some documents, whose vectors serve again where the text is the same.
+    Vectors that are on disk are left as they are. Returns how many passages went through an encoder.
+    """
+    embedded = 0
+    for encoder in generation.encoders:
+        missing = {name: key for name, key in keys.items() if not vectors_file(home, encoder.fingerprint, key).exists()}
+        if missing:
+            embedded += _embed_with(encoder, home, missing, old_keys, tell)
+            gc.collect()  # one encoder in memory at a time
+    return embedded
+
+
+def load_vectors(home: Home, fingerprint: str, key: str) -> np.ndarray:
+    """Return an encoder's vectors of a document, (n, d) float32, memory-mapped and read-only."""
+    path = vectors_file(home, fingerprint, key)
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise SpecmineError(f"the vectors in {path} cannot be read ({error}): run `specmine reindex`") from None
+
+
+def _embed_with(
+    encoder: GenerationEncoder, home: Home, keys: Mapping[str, str], old_keys: Mapping[str, str], tell: Progress
+) -> int:
+    loaded = load_document_encoder(encoder.spec, home)
+    if loaded.fingerprint != encoder.fingerprint:
+        raise SpecmineError(f"the weights of encoder {encoder.spec.name!r} changed: run `specmine models verify`")
+    stage = f"embedding with {encoder.spec.name}"
+    total = sum(read_json(document_folder(home, key) / MANIFEST)["chunks"] for key in keys.values())
+    done = embedded = 0
+    for batch in _batches(home, keys):
+        known = _known_vectors(home, encoder.fingerprint, old_keys, batch)
+        texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
+        fresh = loaded.embed(texts, _counting_from(done, stage, total, tell))
+        known.update(zip(map(_digest, texts), fresh, strict=True))
+        for name, part in batch:
+            rows = [known[_digest(text)] for text in part]
+            matrix = np.stack(rows) if rows else np.zeros((0, loaded.dim), dtype=np.float32)
+            _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
+            done += len(part)
+        embedded += len(texts)
+        tell(stage, done, total)
+    return embedded
+
+
+def _counting_from(before: int, stage: str, total: int, tell: Progress) -> Callable[[int], None]:
+    return lambda count: tell(stage, before + count, total)
+
+
+def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
+    batch: Batch = []
+    size = 0
+    for name, key in keys.items():
+        texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
+        batch.append((name, texts))
+        size += len(texts)
+        if size >= _TEXTS_PER_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _known_vectors(home: Home, fingerprint: str, old_keys: Mapping[str, str], batch: Batch) -> dict[bytes, np.ndarray]:
+    """Return the vectors, by digest of their text, of what the batch's documents were before."""
+    known: dict[bytes, np.ndarray] = {}
+    for name, _ in batch:
+        key = old_keys.get(name)
+        if key and vectors_file(home, fingerprint, key).exists():
+            texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
+            known.update(zip(map(_digest, texts), load_vectors(home, fingerprint, key), strict=True))
+    return known
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _save(path: Path, matrix: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
+    with partial.open("wb") as handle:
+        np.save(handle, matrix.astype(np.float32), allow_pickle=False)
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)

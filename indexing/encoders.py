@@ -1,0 +1,356 @@
+"""Bi-encoders: the frozen document side, computed fast, and the query side, which is trained.
+
+Both load a sentence-transformers directory (``indexing.models.fetch``), cut text at the encoder's ``max_tokens``
+and give unit rows in float32, so that a dot product is the cosine. Weights are read from safetensors only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, StaticEmbedding, Transformer
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from indexing.convert import ONNX_GRAPH
+from indexing.encoders_compute import choose_dtype
+from indexing.home import Home, SpecmineError
+from indexing.models import encoder_fingerprint, fetch, tokenizer_file, tokenizer_in
+from indexing.specs import EncoderSpec
+
+__all__ = [
+    "DocumentEncoder",
+    "QueryEncoder",
+    "encoder_fingerprint",
+    "load_document_encoder",
+    "load_query_encoder",
+    "tokenizer_file",
+]
+
+# Padded tokens in one batch: larger ones leave the processor's caches (measured; memory is not the limit).
+BATCH_TOKENS = 4096
+# Texts tokenised ahead of the network: enough to sort by length, little enough to hold in memory.
+WINDOW_TEXTS = 8192
+
+Vectors = NDArray[np.float32]
+Progress = Callable[[int], None]
+Forward = Callable[[list[list[int]]], Tensor]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded model and its tokenizer. ``pad_id`` fills short rows; static models use no special tokens."""
+
+    model: SentenceTransformer
+    tokenizer: Tokenizer
+    pad_id: int
+    is_static: bool
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, cut at the token limit; never an empty row."""
+        encodings = self.tokenizer.encode_batch(
+            [well_formed(text) for text in texts], add_special_tokens=not self.is_static
+        )
+        return [encoding.ids or [self.pad_id] for encoding in encodings]
+
+    def forward(self, rows: list[list[int]]) -> Tensor:
+        """Return (B, d) float32 unit rows, with gradient where the caller has it on."""
+        features = flat_features(rows) if self.is_static else padded_features(rows, self.pad_id)
+        return self.finish(self.model[0](features))
+
+    def finish(self, features: dict[str, Tensor]) -> Tensor:
+        """Take what the first module gave through the others, in float32 whatever the first one computed in."""
+        if "token_embeddings" in features:
+            features["token_embeddings"] = features["token_embeddings"].float()
+        for module in list(self.model)[1:]:
+            features = module(features)
+        return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=1)
+
+
+class DocumentEncoder:
+    """The frozen side. ``dtype`` is what it computes in ("float32", "bfloat16" or "int8"), measured at first use."""
+
+    def __init__(self, spec: EncoderSpec, home: Home) -> None:
+        directory = fetch(spec.source, home, spec.pooling)
+        self.spec = spec
+        self.fingerprint, self.dim = encoder_fingerprint(spec, home)
+        self._network = load_network(spec, directory)
+        self._forward: Forward = self._network.forward
+        self.dtype = "float32"
+        if spec.backend == "onnx":
+            self._forward = onnx_forward(self._network, directory, spec)
+            self.dtype = "int8"
+        elif not self._network.is_static:
+            first = self._network.model[0]
+            dtype = choose_dtype(first.auto_model, home, spec.name, self.fingerprint, spec.max_tokens)
+            first.auto_model.to(dtype)
+            self.dtype = str(dtype).removeprefix("torch.")
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Return (n, dim) float32 unit rows, one for each text in order; (0, dim) for none.
+
+        Identical texts are computed once. ``progress`` is called after every batch with the number of texts that are
+        done so far, at the end n. Raises SpecmineError when a vector is not finite.
+        """
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(text, []).append(place)
+        rows = np.empty((len(texts), self.dim), dtype=np.float32)
+        prompt = self.spec.document_prompt
+        done = 0
+        for batch, vectors in embed_batches(list(places), prompt, self._network, self._forward):
+            for text, vector in zip(batch, vectors, strict=True):
+                rows[places[text]] = vector
+            done += sum(len(places[text]) for text in batch)
+            if progress is not None:
+                progress(done)
+        return checked(rows, self.spec.name)
+
+
+class QueryEncoder:
+    """The trained side: its own copy of the weights, float32, deterministic.
+
+    ``version`` is "base" for the weights as published, else the id of a retrained version. ``document_fingerprint``
+    names the document vectors these queries are compared with.
+    """
+
+    def __init__(self, spec: EncoderSpec, home: Home, weights: Path | None = None, version: str = "base") -> None:
+        directory = fetch(spec.source, home, spec.pooling)
+        self.spec = spec
+        self.version = version
+        self.document_fingerprint, self.dim = encoder_fingerprint(spec, home)
+        self._network = load_network(spec, directory)
+        if weights is not None:
+            self.load_weights(weights)
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network to train; in evaluation mode (no dropout) until the trainer calls ``train()``."""
+        return self._network.model
+
+    def forward_tokens(self, texts: Sequence[str]) -> Tensor:
+        """Return (B, dim) float32 unit rows of the queries as one batch, with gradient to ``module``'s weights."""
+        return self._network.forward(self._network.tokenize([self.spec.query_prompt + text for text in texts]))
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return (n, dim) float32 unit rows of queries, in order, without gradient and without dropout."""
+        rows = np.empty((len(texts), self.dim), dtype=np.float32)
+        distinct = list(dict.fromkeys(texts))
+        found: dict[str, Vectors] = {}
+        with evaluating(self._network.model):
+            for batch, vectors in embed_batches(distinct, self.spec.query_prompt, self._network, self._network.forward):
+                found.update(zip(batch, vectors, strict=True))
+        for place, text in enumerate(texts):
+            rows[place] = found[text]
+        return checked(rows, self.spec.name)
+
+    def save_weights(self, path: Path) -> None:
+        """Write all weights as safetensors; the metadata bind them to the document vectors and the query prompt."""
+        tensors = {
+            name: tensor.detach().contiguous().clone() for name, tensor in named_weights(self._network.model).items()
+        }
+        save_file(tensors, path, metadata={"format": "pt", **self._binding()})
+
+    def load_weights(self, path: Path) -> None:
+        """Replace the weights by those of ``save_weights``.
+
+        Raises SpecmineError in one line when the file is damaged, belongs to another encoder or to document vectors
+        of another fingerprint, or was trained with another query prompt.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise SpecmineError(
+                f"query-encoder weights {path} cannot be read: {' '.join(str(error).split())}"
+            ) from None
+        for key, wanted in self._binding().items():
+            if metadata.get(key) != wanted:
+                raise SpecmineError(
+                    f"query-encoder weights {path} belong to {key} {metadata.get(key)!r}, encoder {self.spec.name} has "
+                    f"{wanted!r}: retrain it for this index, or serve the release it was made for"
+                )
+        weights = named_weights(self._network.model)
+        if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in stored.items()}:
+            raise SpecmineError(f"query-encoder weights {path} have other tensors than encoder {self.spec.name}")
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(stored[name])
+
+    def export(self, directory: Path) -> None:
+        """Write a sentence-transformers directory with these weights and this encoder's prompts."""
+        model = self._network.model
+        model.prompts = {"query": self.spec.query_prompt, "document": self.spec.document_prompt}
+        model.save_pretrained(str(directory), create_model_card=False)
+
+    def _binding(self) -> dict[str, str]:
+        return {"document_fingerprint": self.document_fingerprint, "query_prompt": self.spec.query_prompt}
+
+
+def load_document_encoder(spec: EncoderSpec, home: Home) -> DocumentEncoder:
+    """Return the document side of ``spec``. Raises SpecmineError in one line when its model cannot be had."""
+    return DocumentEncoder(spec, home)
+
+
+def load_query_encoder(
+    spec: EncoderSpec, home: Home, weights: Path | None = None, version: str = "base"
+) -> QueryEncoder:
+    """Return the query side of ``spec``, with retrained ``weights`` where given. Raises as ``load_weights``."""
+    return QueryEncoder(spec, home, weights, version)
+
+
+def load_network(spec: EncoderSpec, directory: Path) -> Network:
+    """Load a model directory in float32 and evaluation mode, without network, pickle, foreign code or noise."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = SentenceTransformer(
+            str(directory) if (directory / "modules.json").is_file() else None,
+            modules=None if (directory / "modules.json").is_file() else bare_transformer(directory, spec),
+            device="cpu",
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SpecmineError(f"encoder {spec.name}: {directory} cannot be loaded: {reason}") from None
+    model.float().eval()
+    first = model[0]
+    tokenizer = limited_tokenizer(directory, spec.max_tokens)
+    if isinstance(first, StaticEmbedding):
+        return Network(model, tokenizer, pad_id=0, is_static=True)
+    if not isinstance(first, Transformer):
+        raise SpecmineError(f"encoder {spec.name}: {directory} is not a text transformer; choose another model")
+    positions = getattr(first.auto_model.config, "max_position_embeddings", math.inf)
+    if spec.max_tokens > min(positions, first.tokenizer.model_max_length):
+        raise SpecmineError(f"encoder {spec.name} reads at most {positions} tokens: lower its max_tokens")
+    return Network(model, tokenizer, pad_id=first.tokenizer.pad_token_id or 0, is_static=False)
+
+
+def bare_transformer(directory: Path, spec: EncoderSpec) -> list[torch.nn.Module]:
+    """Return the modules of a transformer that comes without ``modules.json``: the spec says how it pools."""
+    transformer = Transformer(str(directory), model_kwargs={"use_safetensors": True, "local_files_only": True})
+    return [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=spec.pooling), Normalize()]
+
+
+def limited_tokenizer(directory: Path, max_tokens: int) -> Tokenizer:
+    """Return a model's tokenizer, cutting at ``max_tokens``, special tokens included, without padding.
+
+    It is read from the file itself, which the fingerprint covers, not from what a library makes of it.
+    """
+    tokenizer = Tokenizer.from_file(str(tokenizer_in(directory)))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def named_weights(model: SentenceTransformer) -> dict[str, Tensor]:
+    """Return the weights under names that do not depend on the library's version: module number and tensor name."""
+    weights: dict[str, Tensor] = {}
+    for number, module in enumerate(model):
+        inner = module.auto_model if isinstance(module, Transformer) else module
+        weights.update({f"{number}.{name}": tensor for name, tensor in inner.state_dict().items()})
+    return weights
+
+
+def well_formed(text: str) -> str:
+    """Return text with lone surrogates (bytes of a command line that are not UTF-8) as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def padded_features(rows: list[list[int]], pad_id: int) -> dict[str, Tensor]:
+    """Return ``input_ids`` and ``attention_mask``, both (B, longest) int64."""
+    longest = max(len(row) for row in rows)
+    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+
+def flat_features(rows: list[list[int]]) -> dict[str, Tensor]:
+    """Return what an embedding bag reads: all ids in one (T,) tensor, and where each text begins, (B,)."""
+    lengths = [len(row) for row in rows]
+    return {
+        "input_ids": torch.tensor([token for row in rows for token in row], dtype=torch.long),
+        "offsets": torch.tensor(np.cumsum([0, *lengths[:-1]]), dtype=torch.long),
+    }
+
+
+def embed_batches(
+    texts: Sequence[str], prompt: str, network: Network, forward: Forward
+) -> Iterator[tuple[list[str], Vectors]]:
+    """Yield texts and their (B, d) vectors batch by batch, texts of similar length together."""
+    for start in range(0, len(texts), WINDOW_TEXTS):
+        window = texts[start : start + WINDOW_TEXTS]
+        rows = network.tokenize([prompt + text for text in window])
+        for batch in batches_by_length([len(row) for row in rows]):
+            with torch.inference_mode():
+                vectors = forward([rows[place] for place in batch])
+            yield [window[place] for place in batch], vectors.numpy()
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Yield the places of all rows, longest first, no padded batch above ``batch_tokens``; one row always fits.
+
+    Longest first, so that a machine with too little memory fails at the start and estimates of the time left hold.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // lengths[order[start]])
+        yield order[start : start + size]
+        start += size
+
+
+def onnx_forward(network: Network, directory: Path, spec: EncoderSpec) -> Forward:
+    """Return a forward pass whose transformer is the original int8 graph under onnxruntime."""
+    import onnxruntime
+
+    graph = directory / ONNX_GRAPH
+    if not graph.is_file():
+        raise SpecmineError(f'encoder {spec.name}: {directory} has no {ONNX_GRAPH}; set backend = "torch"')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    names = {argument.name for argument in session.get_inputs()}
+
+    def forward(rows: list[list[int]]) -> Tensor:
+        features: dict[str, Tensor] = padded_features(rows, network.pad_id)
+        features["token_type_ids"] = torch.zeros_like(features["input_ids"])
+        output: Any = session.run(["last_hidden_state"], {n: t.numpy() for n, t in features.items() if n in names})[0]
+        return network.finish({"token_embeddings": torch.from_numpy(output), **features})
+
+    return forward
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Switch dropout off for a block."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def checked(rows: Vectors, name: str) -> Vectors:
+    """Return the rows; raise SpecmineError when any value is not finite."""
+    if not np.isfinite(rows).all():
+        raise SpecmineError(f"encoder {name} gave vectors that are not finite: its weights are damaged or diverged")
+    return rows

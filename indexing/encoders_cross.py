@@ -1,0 +1,107 @@
+"""The cross-encoder: reads query and passage together and gives one logit.
+
+Logits of different models, and of different collections, are not comparable: thresholds must be relative to the
+score of a known positive (arXiv 2407.15831).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification
+from transformers.utils import logging as transformers_logging
+
+from indexing.encoders import WINDOW_TEXTS, Progress, batches_by_length, limited_tokenizer, padded_features, well_formed
+from indexing.encoders_compute import choose_dtype
+from indexing.home import Home, SpecmineError
+from indexing.models import cross_encoder_fingerprint, fetch
+from indexing.specs import CrossEncoderSpec
+
+
+class CrossEncoder:
+    """A sequence classifier with one label. ``truncated`` counts the pairs that were cut at ``max_tokens`` so far."""
+
+    def __init__(self, spec: CrossEncoderSpec, home: Home) -> None:
+        directory = fetch(spec.source, home)
+        self.spec = spec
+        self.fingerprint = cross_encoder_fingerprint(spec, home)
+        self.truncated = 0
+        self._tokenizer = limited_tokenizer(directory, spec.max_tokens)
+        self._model = _load(spec, str(directory))
+        self._pad_id = self._model.config.pad_token_id or 0
+        dtype = choose_dtype(self._model.base_model, home, spec.name, self.fingerprint, spec.max_tokens)
+        self._model.base_model.to(dtype)
+        _keep_head_exact(self._model)
+        self.dtype = str(dtype).removeprefix("torch.")
+
+    def judges(self, language: str) -> bool:
+        """Tell whether the model can judge text in ``language``, an ISO 639-1 code ("en", also "en-GB")."""
+        return language.lower().partition("-")[0] in self.spec.languages
+
+    def score(self, pairs: Sequence[tuple[str, str]], progress: Progress | None = None) -> NDArray[np.float32]:
+        """Return (n,) float32 logits of (query, passage) pairs, in order; higher is better, no sigmoid.
+
+        The longer side is cut where a pair exceeds ``max_tokens``. ``progress`` is called after every batch with the
+        number of pairs done so far. Raises SpecmineError when a score is not finite.
+        """
+        scores = np.empty(len(pairs), dtype=np.float32)
+        done = 0
+        for start in range(0, len(pairs), WINDOW_TEXTS):
+            window = [(well_formed(query), well_formed(text)) for query, text in pairs[start : start + WINDOW_TEXTS]]
+            encodings = self._tokenizer.encode_batch(window)
+            self.truncated += sum(bool(encoding.overflowing) for encoding in encodings)
+            for batch in batches_by_length([len(encoding.ids) for encoding in encodings]):
+                places = [start + place for place in batch]
+                scores[places] = self._logits([encodings[place] for place in batch])
+                done += len(batch)
+                if progress is not None:
+                    progress(done)
+        if not np.isfinite(scores).all():
+            raise SpecmineError(f"cross-encoder {self.spec.name} gave scores that are not finite: fetch it again")
+        return scores
+
+    def _logits(self, encodings: Sequence[Any]) -> NDArray[np.float32]:
+        features = padded_features([encoding.ids for encoding in encodings], self._pad_id)
+        if getattr(self._model.config, "type_vocab_size", 0) > 1:
+            types = padded_features([encoding.type_ids for encoding in encodings], pad_id=0)
+            features["token_type_ids"] = types["input_ids"]
+        with torch.inference_mode():
+            logits: Tensor = self._model(**features).logits
+        return np.asarray(logits.float()[:, 0].numpy(), dtype=np.float32)
+
+
+def load_cross_encoder(spec: CrossEncoderSpec, home: Home) -> CrossEncoder:
+    """Return the cross-encoder of ``spec``. Raises SpecmineError in one line when its model cannot be had."""
+    return CrossEncoder(spec, home)
+
+
+def _load(spec: CrossEncoderSpec, directory: str) -> Any:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SpecmineError(f"cross-encoder {spec.name}: {directory} cannot be loaded: {reason}") from None
+    if model.config.num_labels != 1:
+        raise SpecmineError(f"cross-encoder {spec.name} has {model.config.num_labels} labels instead of one logit")
+    positions = getattr(model.config, "max_position_embeddings", spec.max_tokens)
+    if spec.max_tokens > positions:
+        raise SpecmineError(f"cross-encoder {spec.name} reads at most {positions} tokens: lower its max_tokens")
+    return model.eval()
+
+
+def _keep_head_exact(model: Any) -> None:
+    """Keep pooler and classifier in float32: bfloat16 has steps of 1/16 where logits lie near -10."""
+    pooler = getattr(model.base_model, "pooler", None)
+    head = [child for child in model.children() if child is not model.base_model]
+    for module in [pooler, *head] if pooler is not None else head:
+        module.float()
+        module.register_forward_pre_hook(lambda _, inputs: tuple(tensor.float() for tensor in inputs))

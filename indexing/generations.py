@@ -1,0 +1,131 @@
+"""Index generations: one chunking x the frozen document encoders, and the documents in each of its contents.
+
+``generations/<id>/manifest.json`` says what the generation is and never changes; the id is made from it, so that the
+same configuration is the same generation. ``generations/<id>/documents-<serial>.json`` lists the documents of a
+content; it is written before a release names that content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.settings import QdrantSettings
+from indexing.specs import EncoderSpec, encoder_from_dict
+from indexing.store_edge import EdgeStore
+from indexing.stores import Store
+
+
+@dataclass(frozen=True)
+class GenerationEncoder:
+    """A frozen document encoder: ``fingerprint`` covers its weights and everything else that shapes its vectors."""
+
+    spec: EncoderSpec
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The immutable configuration of an index. ``chunking`` is the fingerprint of reader, splitter and tokenizers."""
+
+    chunking: str
+    chunk_settings: dict[str, Any]
+    encoders: tuple[GenerationEncoder, ...]
+
+    @cached_property
+    def id(self) -> str:
+        """The generation's name, made from what it is."""
+        parts = [self.chunking, *(f"{encoder.spec.name}={encoder.fingerprint}" for encoder in self.encoders)]
+        return "g" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the encoders."""
+        return [encoder.spec.name for encoder in self.encoders]
+
+
+@dataclass(frozen=True)
+class IndexedDocument:
+    """A document in a content: ``key`` names its entries in ``documents/`` and ``vectors/``, ``source`` is its file."""
+
+    key: str
+    content_hash: str
+    source: str
+    title: str
+    pages: int
+    pages_without_text: int
+    chunks: int
+    warnings: list[str] = field(default_factory=list)
+
+
+def save_generation(home: Home, generation: Generation) -> None:
+    """Write the generation's manifest unless it is there."""
+    folder = home.generations / generation.id
+    if is_whole(folder):
+        return
+    with write_artifact(folder) as partial:
+        write_json(partial / MANIFEST, asdict(generation))
+
+
+def read_generation(home: Home, generation_id: str) -> Generation:
+    """Return a generation. Raises SpecmineError when it is gone or damaged."""
+    content = read_json(home.generations / generation_id / MANIFEST)
+    encoders = tuple(
+        GenerationEncoder(encoder_from_dict(saved["spec"]), saved["fingerprint"]) for saved in content["encoders"]
+    )
+    generation = Generation(content["chunking"], content["chunk_settings"], encoders)
+    if generation.id != generation_id:
+        raise SpecmineError(f"{home.generations / generation_id / MANIFEST} was changed: run `specmine reindex`")
+    return generation
+
+
+def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> Store:
+    """Return the store of a generation: on the configured server, or embedded below the home."""
+    if qdrant.url is None:
+        return EdgeStore(home.generations / generation.id / "contents")
+    from indexing.store_server import ServerStore, connect  # a second to import, and only needed here
+
+    return ServerStore(connect(qdrant.url, qdrant.api_key), f"specmine_{generation.id}")
+
+
+def write_documents(home: Home, generation_id: str, content: int, documents: dict[str, IndexedDocument]) -> None:
+    """Write the list of a content's documents."""
+    saved = {document_id: asdict(documents[document_id]) for document_id in sorted(documents)}
+    write_json(_documents_file(home, generation_id, content), saved)
+
+
+def read_documents(home: Home, generation_id: str, content: int) -> dict[str, IndexedDocument]:
+    """Return the documents of a content by id."""
+    saved = read_json(_documents_file(home, generation_id, content))
+    return {document_id: IndexedDocument(**fields) for document_id, fields in saved.items()}
+
+
+def next_content(home: Home, generation_id: str) -> int:
+    """Return the number after the highest that was ever listed."""
+    folder = home.generations / generation_id
+    numbers = [int(path.stem.removeprefix("documents-")) for path in folder.glob("documents-*.json")]
+    return max(numbers, default=0) + 1
+
+
+def document_folder(home: Home, key: str) -> Path:
+    """Return where a document as read is kept."""
+    return home.documents / key
+
+
+def vectors_file(home: Home, fingerprint: str, key: str) -> Path:
+    """Return where an encoder's vectors of a document's chunks are kept: .npy, (n, d) float32, in chunk order."""
+    return home.vectors / fingerprint[:32] / f"{key}.npy"
+
+
+def fingerprint_of(settings: Any) -> str:
+    """Return the SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _documents_file(home: Home, generation_id: str, content: int) -> Path:
+    return home.generations / generation_id / f"documents-{content}.json"

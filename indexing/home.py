@@ -1,0 +1,210 @@
+"""Where everything lies (SPECMINE_HOME), and how files come to lie there whole.
+
+Layout below the root::
+
+    catalogue.sqlite          queries, judgements, decisions, runs
+    models/<key>/             fetched models, verified by SHA-256
+    documents/<key>/          one document as read: text, blocks, chunks
+    vectors/<fingerprint>/    document vectors by encoder, one .npy for each entry of documents/
+    generations/<id>/         one chunking x the frozen document encoders; contents/<serial>/ is what is searched
+    encoders/<name>/<version>/  retrained query encoders
+    ledgers/<id>/             mined negatives
+    releases/<id>.json        releases; CURRENT names the one that is served
+    reports/                  what runs leave for people
+
+An artifact directory is written under a temporary name, its ``manifest.json`` last, and then renamed: what has a
+manifest is whole. Files that are replaced are written beside the old one and renamed over it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+PARTIAL_SUFFIX = ".partial"
+
+
+class SpecmineError(Exception):
+    """An error a user can act on: one line that says what is wrong, where, and what to do."""
+
+
+class LockedHomeError(SpecmineError):
+    """Another process is writing to this home."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The directories below one SPECMINE_HOME. Each property creates its directory when it is first asked for."""
+
+    root: Path
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpecmineError(
+                f"cannot create {folder}: {error.strerror}; set SPECMINE_HOME to a folder you may write to"
+            ) from None
+        return folder
+
+    @property
+    def models(self) -> Path:
+        """Fetched and verified models."""
+        return self._folder("models")
+
+    @property
+    def documents(self) -> Path:
+        """Documents as read, one directory for each content and chunking."""
+        return self._folder("documents")
+
+    @property
+    def vectors(self) -> Path:
+        """Document vectors, one directory for each encoder fingerprint."""
+        return self._folder("vectors")
+
+    @property
+    def generations(self) -> Path:
+        """Index generations and their contents."""
+        return self._folder("generations")
+
+    @property
+    def releases(self) -> Path:
+        """Releases and the pointer CURRENT."""
+        return self._folder("releases")
+
+    @property
+    def encoders(self) -> Path:
+        """Versions of the query encoders."""
+        return self._folder("encoders")
+
+    @property
+    def ledgers(self) -> Path:
+        """Ledgers of mined negatives."""
+        return self._folder("ledgers")
+
+    @property
+    def reports(self) -> Path:
+        """What runs leave for people to read."""
+        return self._folder("reports")
+
+    @property
+    def catalogue_url(self) -> str:
+        """The SQLAlchemy URL of the default catalogue."""
+        self._folder(".")
+        return f"sqlite:///{self.root / 'catalogue.sqlite'}"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the one writer's lock. Raises LockedHomeError at once when another process holds it.
+
+        The lock is the kernel's (flock), so a killed holder leaves nothing behind.
+        """
+        path = self._folder(".") / "writer.lock"
+        try:
+            handle = path.open("a+")
+        except OSError as error:
+            raise SpecmineError(f"cannot write {path}: {error.strerror}; set SPECMINE_HOME elsewhere") from None
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                holder = handle.read(64).strip() or "unknown"
+                raise LockedHomeError(
+                    f"{self.root} is locked by process {holder}, which is writing to it; "
+                    "wait until it ends, or set SPECMINE_HOME to another folder"
+                ) from None
+            handle.seek(0)
+            handle.truncate()
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+
+@contextmanager
+def write_artifact(directory: Path) -> Iterator[Path]:
+    """Yield a temporary directory that becomes ``directory`` when the block ends without error.
+
+    The block writes its files and, last, ``manifest.json``. An existing ``directory`` is left as it is: artifacts are
+    immutable, so whoever came first wrote the same.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = directory.with_name(f"{directory.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
+    partial.mkdir()
+    try:
+        yield partial
+        if not (partial / MANIFEST).exists():
+            raise RuntimeError(f"artifact {directory.name} was written without {MANIFEST}")
+        for path in partial.rglob("*"):
+            if path.is_file():
+                sync(path)
+        sync(partial)
+        try:
+            partial.rename(directory)
+        except OSError:
+            if not is_whole(directory):
+                raise
+        sync(directory.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_whole(directory: Path) -> bool:
+    """Tell whether an artifact directory was written to its end."""
+    return (directory / MANIFEST).is_file()
+
+
+def remove_partials(folder: Path) -> int:
+    """Remove what interrupted writers left in ``folder``; return how many. Only the holder of the lock calls this."""
+    leftovers = [path for path in folder.rglob(f"*{PARTIAL_SUFFIX}") if path.exists()]
+    for path in leftovers:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace ``path`` atomically by ``content`` as JSON, synced to disk."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
+    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file. Raises SpecmineError in one line when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecmineError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise SpecmineError(f"{path} cannot be read: {error}") from None
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a directory to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,396 @@
+"""Ingest: folders of documents in, a published release with their chunks out.
+
+The story: find the files, skip those whose bytes are known, read and chunk the others in worker processes, embed
+their chunks with every encoder, write the next content of the store, publish. Each document as read, and each
+document's vectors, are kept whole on disk as soon as they exist, so a killed ingest continues where it was; the
+release served before stays until the next one is complete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chunking.discover import Found, discover
+from chunking.splitters import ChunkSettings
+from chunking.stored import load_chunks
+from chunking.worker import Job, Read, Unread, read_and_chunk_all
+from indexing.bm25 import document_vector
+from indexing.embedding import Progress, embed_documents, load_vectors
+from indexing.generations import (
+    Generation,
+    GenerationEncoder,
+    IndexedDocument,
+    document_folder,
+    fingerprint_of,
+    next_content,
+    open_store,
+    read_documents,
+    save_generation,
+    write_documents,
+)
+from indexing.home import (
+    MANIFEST,
+    Home,
+    SpecmineError,
+    is_whole,
+    read_json,
+    remove_partials,
+    sha256_file,
+    write_artifact,
+    write_json,
+)
+from indexing.models import encoder_fingerprint, tokenizer_file
+from indexing.releases import BASE, Fusion, Release, current, publish
+from indexing.settings import IndexSettings
+from indexing.stores import BM25, PointBatch
+
+# Bump when a reader changes what it makes of the same bytes.
+READER_VERSION = 1
+_KEPT_CONTENTS = 3
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A document that could not be read. ``content_hash`` is empty where not even the bytes could be."""
+
+    document: str
+    reason: str
+    page: int | None
+    source: str
+    content_hash: str = ""
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did; ``as_json`` has the keys other programs rely on.
+
+    ``pages`` and ``pages_without_text`` are those of the documents under the given paths; ``chunks`` is the size of
+    the index; ``embedded`` counts the passages that went through an encoder in this run.
+    """
+
+    indexed: int
+    unchanged: int
+    removed: int
+    quarantine: tuple[Quarantined, ...]
+    pages: int
+    pages_without_text: int
+    chunks: int
+    embedded: int
+    generation: str
+    release: str
+    seconds: float
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        return {
+            "documents": {
+                "indexed": self.indexed,
+                "unchanged": self.unchanged,
+                "removed": self.removed,
+                "quarantined": len(self.quarantine),
+            },
+            "pages": self.pages,
+            "pages_without_text": self.pages_without_text,
+            "chunks": self.chunks,
+            "embedded": self.embedded,
+            "generation": self.generation,
+            "release": self.release,
+            "seconds": round(self.seconds, 3),
+            "quarantine": [
+                {"document": entry.document, "reason": entry.reason, "page": entry.page} for entry in self.quarantine
+            ],
+            "warnings": self.warnings,
+        }
+
+
+def ingest(
+    paths: Sequence[Path],
+    home: Home,
+    settings: IndexSettings,
+    prune: bool = False,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Bring the documents under ``paths`` into the served index and publish it.
+
+    ``prune`` removes documents whose files are gone from the folders given. Raises SpecmineError when a path does
+    not exist, another writer holds the home, or the configuration no longer fits the served index.
+    """
+    started = time.monotonic()
+    tell = progress or _silent
+    with home.exclusive():
+        for folder in (home.documents, home.vectors, home.generations):
+            remove_partials(folder)
+        generation = plan_generation(home, settings)
+        served = _served_in(home, generation)
+        known = read_documents(home, generation.id, served.content) if served else {}
+
+        found, refused = discover(paths)
+        quarantine = [Quarantined(entry.document_id, entry.reason, None, str(entry.path)) for entry in refused]
+        hashes = _hash_files(found, quarantine, tell)
+        old_quarantine = read_quarantine(home)
+        wanted: dict[str, Found] = {}
+        unchanged: list[str] = []
+        for file in found:
+            content_hash = hashes.get(file.document_id)
+            if content_hash is None:
+                continue
+            clash = _clash(known.get(file.document_id), file)
+            before = old_quarantine.get(file.document_id)
+            if clash:
+                quarantine.append(Quarantined(file.document_id, clash, None, str(file.path), content_hash))
+            elif before and before.content_hash == content_hash and before.source == str(file.path):
+                quarantine.append(before)
+            elif file.document_id in known and known[file.document_id].content_hash == content_hash:
+                unchanged.append(file.document_id)
+            else:
+                wanted[file.document_id] = file
+
+        documents, unread = _read(wanted, hashes, generation, home, settings, tell)
+        quarantine.extend(unread)
+        removed = _gone(known, found, quarantine, paths) if prune else []
+        embedded = embed_documents(
+            home, generation, {name: entry.key for name, entry in documents.items()}, _old_keys(known, documents), tell
+        )
+        kept = {name: entry for name, entry in known.items() if name not in documents and name not in removed}
+        release = _publish(home, generation, settings, served, kept, documents, removed, tell)
+        _write_quarantine(home, quarantine, {file.document_id for file in found}, removed)
+
+    seen = [*(known[name] for name in unchanged), *documents.values()]
+    return IngestReport(
+        indexed=len(documents),
+        unchanged=len(unchanged),
+        removed=len(removed),
+        quarantine=tuple(quarantine),
+        pages=sum(entry.pages for entry in seen),
+        pages_without_text=sum(entry.pages_without_text for entry in seen),
+        chunks=sum(entry.chunks for entry in (*kept.values(), *documents.values())),
+        embedded=embedded,
+        generation=generation.id,
+        release=release.id if release else "",
+        seconds=time.monotonic() - started,
+        warnings={name: entry.warnings for name, entry in documents.items() if entry.warnings},
+    )
+
+
+def plan_generation(home: Home, settings: IndexSettings) -> Generation:
+    """Return the generation that ``settings`` describe; fetches the models that are missing."""
+    encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
+    tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
+    chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
+    chunking = fingerprint_of([READER_VERSION, chunk_settings, sorted(tokenizers)])
+    return Generation(chunking, chunk_settings, tuple(encoders))
+
+
+def document_key(document_id: str, content_hash: str, generation: Generation) -> str:
+    """Return the name under which a document's chunks and vectors are kept."""
+    return fingerprint_of([document_id, content_hash, generation.chunking])[:32]
+
+
+def write_content(
+    home: Home,
+    generation: Generation,
+    settings: IndexSettings,
+    base: int | None,
+    added: Mapping[str, IndexedDocument],
+    replaced: Sequence[str],
+    tell: Progress,
+) -> int:
+    """Write the generation's next content from that of ``base`` and return its number."""
+    content = next_content(home, generation.id)
+    store = open_store(home, generation, settings.qdrant)
+    store.write(content, base, _batches(home, generation, added, tell), replaced)
+    return content
+
+
+def read_quarantine(home: Home) -> dict[str, Quarantined]:
+    """Return the documents that could not be read when they were last met, by id."""
+    path = home.root / "quarantine.json"
+    if not path.exists():
+        return {}
+    return {entry["document"]: Quarantined(**entry) for entry in read_json(path)}
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _served_in(home: Home, generation: Generation) -> Release | None:
+    served = current(home)
+    if served is not None and served.generation != generation.id:
+        raise SpecmineError(
+            f"encoders or chunking differ from those of the served index ({served.generation}): run "
+            "`specmine reindex` to build one with the new configuration, or restore the old configuration"
+        )
+    return served
+
+
+def _hash_files(found: Sequence[Found], quarantine: list[Quarantined], tell: Progress) -> dict[str, str]:
+    hashes: dict[str, str] = {}
+    for number, file in enumerate(found, start=1):
+        if file.document_id in hashes:
+            reason = "a second file of this name in the same ingest; ingest a common parent folder instead"
+            quarantine.append(Quarantined(file.document_id, reason, None, str(file.path)))
+            continue
+        try:
+            hashes[file.document_id] = sha256_file(file.path)
+        except OSError as error:
+            reason = f"the file cannot be opened: {error.strerror}"
+            quarantine.append(Quarantined(file.document_id, reason, None, str(file.path)))
+        tell("comparing", number, len(found))
+    return hashes
+
+
+def _clash(known: IndexedDocument | None, file: Found) -> str | None:
+    """Tell why ``file`` must not replace the document known by its name: it is another file that still exists."""
+    if known is None or known.source == str(file.path) or not Path(known.source).exists():
+        return None
+    return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
+
+
+def _read(
+    wanted: Mapping[str, Found],
+    hashes: Mapping[str, str],
+    generation: Generation,
+    home: Home,
+    settings: IndexSettings,
+    tell: Progress,
+) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
+    """Read and chunk what is not on disk yet; return the documents and those that could not be read."""
+    keys = {name: document_key(name, hashes[name], generation) for name in wanted}
+    missing = [name for name in wanted if not is_whole(document_folder(home, keys[name]))]
+    incoming = home.documents / "incoming.partial"
+    jobs = {name: Job(wanted[name].path, name, incoming / keys[name]) for name in missing}
+    chunking = ChunkSettings(**generation.chunk_settings)
+    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
+    unread: list[Quarantined] = []
+    done = len(wanted) - len(missing)
+    tell("reading", done, len(wanted))
+    for outcome in read_and_chunk_all(list(jobs.values()), settings.limits, chunking, tokenizers):
+        name = outcome.job.document_id
+        if isinstance(outcome, Unread):
+            unread.append(Quarantined(name, outcome.reason, outcome.page, str(wanted[name].path), hashes[name]))
+        else:
+            _keep_read(home, keys[name], outcome, hashes[name])
+        done += 1
+        tell("reading", done, len(wanted))
+    failed = {entry.document for entry in unread}
+    documents = {
+        name: _indexed(home, keys[name], hashes[name], str(file.path))
+        for name, file in wanted.items()
+        if name not in failed
+    }
+    return documents, unread
+
+
+def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
+    with write_artifact(document_folder(home, key)) as partial:
+        for path in outcome.job.directory.iterdir():
+            path.rename(partial / path.name)
+        summary = {
+            "document": outcome.job.document_id,
+            "content_hash": content_hash,
+            "title": read_json(partial / "document.json")["title"],
+            "pages": outcome.pages,
+            "pages_without_text": outcome.pages_without_text,
+            "chunks": outcome.chunks,
+            "warnings": list(outcome.warnings),
+        }
+        write_json(partial / MANIFEST, summary)
+
+
+def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDocument:
+    summary = read_json(document_folder(home, key) / MANIFEST)
+    return IndexedDocument(
+        key=key,
+        content_hash=content_hash,
+        source=source,
+        title=summary["title"],
+        pages=summary["pages"],
+        pages_without_text=summary["pages_without_text"],
+        chunks=summary["chunks"],
+        warnings=summary["warnings"],
+    )
+
+
+def _gone(
+    known: Mapping[str, IndexedDocument],
+    found: Sequence[Found],
+    quarantine: Sequence[Quarantined],
+    paths: Sequence[Path],
+) -> list[str]:
+    """Return the documents that were indexed from the given folders and whose files are gone from them."""
+    present = {file.document_id for file in found} | {entry.document for entry in quarantine}
+    folders = [path.resolve() for path in paths if path.is_dir()]
+    return [
+        name
+        for name, entry in known.items()
+        if name not in present
+        and not Path(entry.source).exists()
+        and any(Path(entry.source).is_relative_to(folder) for folder in folders)
+    ]
+
+
+def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, str]:
+    """Return, for the changed documents, the key of what they were, whose vectors may serve again."""
+    return {name: known[name].key for name in documents if name in known}
+
+
+def _batches(
+    home: Home, generation: Generation, documents: Mapping[str, IndexedDocument], tell: Progress
+) -> Iterator[PointBatch]:
+    total = sum(entry.chunks for entry in documents.values())
+    done = 0
+    for entry in documents.values():
+        chunks = load_chunks(document_folder(home, entry.key))
+        dense = {
+            encoder.spec.name: load_vectors(home, encoder.fingerprint, entry.key) for encoder in generation.encoders
+        }
+        yield PointBatch(chunks, dense, [document_vector(chunk.encoder_text) for chunk in chunks])
+        done += len(chunks)
+        tell("writing", done, total)
+
+
+def _publish(
+    home: Home,
+    generation: Generation,
+    settings: IndexSettings,
+    served: Release | None,
+    kept: Mapping[str, IndexedDocument],
+    documents: Mapping[str, IndexedDocument],
+    removed: Sequence[str],
+    tell: Progress,
+) -> Release | None:
+    """Write and publish the next content, unless nothing changed. Returns the release that is served now."""
+    if not documents and not removed:
+        return served
+    save_generation(home, generation)
+    base = served.content if served else None
+    content = write_content(home, generation, settings, base, documents, [*documents, *removed], tell)
+    write_documents(home, generation.id, content, {**kept, **documents})
+    note = f"ingest: {len(documents)} documents in, {len(removed)} out"
+    if served:
+        release = publish(home, replace(served, content=content, note=note))
+    else:
+        release = publish(home, first_release(generation, content, note))
+    recent = [content - i for i in range(_KEPT_CONTENTS)]
+    open_store(home, generation, settings.qdrant).keep({*recent, *([base] if base else [])})
+    return release
+
+
+def first_release(generation: Generation, content: int, note: str) -> Release:
+    """Return the release of a new generation: untrained query encoders and BM25, soft voting with equal weights."""
+    fusion = Fusion("soft", dict.fromkeys((*generation.names, BM25), 1.0))
+    return Release(generation.id, content, dict.fromkeys(generation.names, BASE), fusion, note=note)
+
+
+def _write_quarantine(home: Home, entries: Sequence[Quarantined], met: set[str], removed: Sequence[str]) -> None:
+    """Keep what could not be read; what was met again and read, or is gone, leaves the list."""
+    forgotten = met | set(removed)
+    before = {name: entry for name, entry in read_quarantine(home).items() if name not in forgotten}
+    now = {**before, **{entry.document: entry for entry in entries}}
+    write_json(home.root / "quarantine.json", [asdict(now[name]) for name in sorted(now)])

@@ -1,0 +1,173 @@
+"""Re-indexing: the documents of the served release, cut and embedded anew under the present configuration.
+
+Documents are taken as they were read and stored, so nothing is parsed again and files that have gone since are not
+lost. The new generation is built beside the served one and published at the end; a killed re-index continues from
+the documents and vectors that are already on disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chunking.splitters import ChunkSettings, chunk
+from chunking.stored import load, save
+from chunking.tokens import TokenCounter
+from indexing.embedding import Progress, embed_documents
+from indexing.generations import (
+    Generation,
+    IndexedDocument,
+    document_folder,
+    read_documents,
+    read_generation,
+    save_generation,
+    vectors_file,
+    write_documents,
+)
+from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
+from indexing.ingest import document_key, first_release, plan_generation, write_content
+from indexing.models import tokenizer_file
+from indexing.releases import BASE, Release, publish, served
+from indexing.settings import IndexSettings
+
+
+@dataclass(frozen=True)
+class ReindexPlan:
+    """What a re-index would do: ``passages`` counts those to embed with each encoder that has no vectors for them.
+
+    Documents that are not cut yet under the new configuration count with their present number of passages.
+    """
+
+    served: str
+    generation: str
+    changes: tuple[str, ...]
+    documents: int
+    documents_to_cut: int
+    passages: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-able values."""
+        return {
+            "plan": True,
+            "served": self.served,
+            "generation": self.generation,
+            "changes": list(self.changes),
+            "documents": self.documents,
+            "documents_to_cut": self.documents_to_cut,
+            "passages_to_embed": self.passages,
+        }
+
+
+@dataclass(frozen=True)
+class ReindexReport:
+    """What a re-index did."""
+
+    plan: ReindexPlan
+    release: str
+    chunks: int
+    embedded: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON-able values."""
+        return {
+            **self.plan.as_json(),
+            "plan": False,
+            "release": self.release,
+            "chunks": self.chunks,
+            "embedded": self.embedded,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
+    """Return what ``reindex`` would do now. Raises SpecmineError when nothing is indexed."""
+    release = served(home)
+    old, new = read_generation(home, release.generation), plan_generation(home, settings)
+    documents = read_documents(home, old.id, release.content)
+    keys = {name: document_key(name, entry.content_hash, new) for name, entry in documents.items()}
+    passages = {
+        encoder.spec.name: sum(
+            entry.chunks
+            for name, entry in documents.items()
+            if not vectors_file(home, encoder.fingerprint, keys[name]).exists()
+        )
+        for encoder in new.encoders
+    }
+    to_cut = sum(not is_whole(document_folder(home, key)) for key in keys.values())
+    return ReindexPlan(old.id, new.id, tuple(_changes(old, new)), len(documents), to_cut, passages)
+
+
+def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexReport:
+    """Build the configured generation from the served documents and publish it.
+
+    Query-encoder versions stay with encoders whose document side is the same; the others start untrained.
+    """
+    started = time.monotonic()
+    with home.exclusive():
+        plan = plan_reindex(home, settings)
+        release = served(home)
+        generation = plan_generation(home, settings)
+        documents = read_documents(home, release.generation, release.content)
+        cut = _cut_anew(home, settings, generation, documents, progress)
+        embedded = embed_documents(home, generation, {name: entry.key for name, entry in cut.items()}, {}, progress)
+        save_generation(home, generation)
+        content = write_content(home, generation, settings, None, cut, (), progress)
+        write_documents(home, generation.id, content, cut)
+        published = publish(home, _release(home, release, generation, content))
+    chunks = sum(entry.chunks for entry in cut.values())
+    return ReindexReport(plan, published.id, chunks, embedded, time.monotonic() - started)
+
+
+def _cut_anew(
+    home: Home,
+    settings: IndexSettings,
+    generation: Generation,
+    documents: Mapping[str, IndexedDocument],
+    progress: Progress,
+) -> dict[str, IndexedDocument]:
+    counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
+    chunk_settings = ChunkSettings(**generation.chunk_settings)
+    cut: dict[str, IndexedDocument] = {}
+    for number, (name, entry) in enumerate(documents.items(), start=1):
+        key = document_key(name, entry.content_hash, generation)
+        if not is_whole(document_folder(home, key)):
+            document, _ = load(document_folder(home, entry.key))
+            chunks = chunk(document, chunk_settings, counter)
+            with write_artifact(document_folder(home, key)) as partial:
+                save(partial, document, chunks)
+                summary = read_json(document_folder(home, entry.key) / MANIFEST)
+                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks)})
+        count = read_json(document_folder(home, key) / MANIFEST)["chunks"]
+        cut[name] = replace(entry, key=key, chunks=count)
+        progress("cutting", number, len(documents))
+    return cut
+
+
+def _release(home: Home, old: Release, generation: Generation, content: int) -> Release:
+    fingerprints = {part.spec.name: part.fingerprint for part in read_generation(home, old.generation).encoders}
+    fresh = first_release(generation, content, f"re-index of {old.id}")
+    versions = {
+        part.spec.name: old.encoders[part.spec.name] if fingerprints.get(part.spec.name) == part.fingerprint else BASE
+        for part in generation.encoders
+    }
+    same_sources = set(fresh.fusion.weights) == set(old.fusion.weights)
+    return replace(fresh, encoders=versions, reranker=old.reranker, fusion=old.fusion if same_sources else fresh.fusion)
+
+
+def _changes(old: Generation, new: Generation) -> list[str]:
+    """Say in words what differs between two generations."""
+    changes = []
+    if old.chunking != new.chunking:
+        before, after = old.chunk_settings, new.chunk_settings
+        differing = [f"{key} {before.get(key)} → {after[key]}" for key in after if before.get(key) != after[key]]
+        changes.append("chunking: " + (", ".join(differing) or "reader or tokenizers"))
+    encoders_before = {part.spec.name: part.fingerprint for part in old.encoders}
+    encoders_after = {part.spec.name: part.fingerprint for part in new.encoders}
+    changes += [f"encoder {name} is new" for name in encoders_after.keys() - encoders_before.keys()]
+    changes += [f"encoder {name} goes" for name in encoders_before.keys() - encoders_after.keys()]
+    both = encoders_before.keys() & encoders_after.keys()
+    changes += [f"encoder {name} changed" for name in both if encoders_before[name] != encoders_after[name]]
+    return sorted(changes)

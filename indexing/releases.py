@@ -1,0 +1,112 @@
+"""Releases: what search reads, named by one pointer that is replaced atomically.
+
+A release is a generation's content, one query-encoder version for each encoder, the fusion and the re-ranker.
+``releases/<id>.json`` is written once; ``releases/CURRENT`` names the served one. Publishing and rolling back rename
+a new CURRENT over the old, so that a reader sees the old release or the new one and never a mixture.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from indexing.home import Home, SpecmineError, read_json, write_json
+
+BASE = "base"
+_RELEASE_ID = re.compile(r"r\d{4,9}")
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the sources' lists become one: a method of ``indexing.fusion.FUSIONS`` and a weight for each source.
+
+    Sources without a weight take no part.
+    """
+
+    method: str
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One state of the whole search: ``encoders`` maps each encoder to its query version, ``base`` when untrained.
+
+    ``previous`` is the release that was served when this one was published, and where ``rollback`` goes.
+    """
+
+    generation: str
+    content: int
+    encoders: dict[str, str]
+    fusion: Fusion
+    reranker: str | None = None
+    note: str = ""
+    id: str = ""
+    created: str = ""
+    previous: str | None = None
+
+
+def publish(home: Home, release: Release) -> Release:
+    """Give ``release`` the next id, write it and make it the served one. Returns it with id, time and predecessor."""
+    served = current(home)
+    number = 1 + max((int(path.stem[1:]) for path in _files(home)), default=0)
+    numbered = replace(
+        release,
+        id=f"r{number:04d}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        previous=served.id if served else None,
+    )
+    write_json(home.releases / f"{numbered.id}.json", asdict(numbered))
+    _point_to(home, numbered.id)
+    return numbered
+
+
+def current(home: Home) -> Release | None:
+    """Return the served release, or None when nothing was published yet."""
+    pointer = home.releases / "CURRENT"
+    if not pointer.exists():
+        return None
+    return read_release(home, str(read_json(pointer)["release"]))
+
+
+def served(home: Home) -> Release:
+    """Return the served release. Raises SpecmineError when nothing is indexed yet."""
+    release = current(home)
+    if release is None:
+        raise SpecmineError(f"nothing is indexed in {home.root} yet: run `specmine ingest PATH` first")
+    return release
+
+
+def read_release(home: Home, release_id: str) -> Release:
+    """Return one release. Raises SpecmineError when there is none of that id."""
+    path = home.releases / f"{release_id}.json"
+    if not _RELEASE_ID.fullmatch(release_id) or not path.exists():
+        known = ", ".join(release.id for release in list_releases(home)[-5:]) or "none"
+        raise SpecmineError(f"there is no release {release_id!r}; the latest are: {known}")
+    content: dict[str, Any] = read_json(path)
+    return Release(**{**content, "fusion": Fusion(**content["fusion"])})
+
+
+def list_releases(home: Home) -> list[Release]:
+    """Return all releases, oldest first."""
+    return [read_release(home, path.stem) for path in sorted(_files(home), key=lambda path: int(path.stem[1:]))]
+
+
+def rollback(home: Home) -> Release:
+    """Serve again the release that was served before the present one, and return it."""
+    release = served(home)
+    if release.previous is None:
+        raise SpecmineError(f"release {release.id} is the first one: there is nothing to roll back to")
+    previous = read_release(home, release.previous)
+    _point_to(home, previous.id)
+    return previous
+
+
+def _point_to(home: Home, release_id: str) -> None:
+    write_json(home.releases / "CURRENT", {"release": release_id})
+
+
+def _files(home: Home) -> list[Path]:
+    return [path for path in home.releases.glob("r*.json") if _RELEASE_ID.fullmatch(path.stem)]

@@ -1,0 +1,263 @@
+"""Search: one release, opened; queries in, ranked chunks out, with every source's rank and score.
+
+A Searcher reads one release from opening to closing, so that no result mixes two. It serves people (``search``) and
+the referee and the miner (``runs``) alike: what is measured is what is served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from chunking.stored import load_chunks, load_text
+
+from chunking.document import SECTION_SEPARATOR, Chunk
+from indexing.bm25 import query_vector
+from indexing.embedding import load_vectors
+from indexing.encoders import QueryEncoder, load_query_encoder
+from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.fusion import Run, fuse
+from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
+from indexing.home import Home, SpecmineError
+from indexing.releases import BASE, Release, served
+from indexing.settings import IndexSettings
+from indexing.stores import BM25, QueryVectors, Reader
+
+FUSION = "fusion"
+RERANKED = "reranked"
+_LONGEST_QUERY = 4000
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A passage found: ``sources`` maps each source that returned it to its rank (from 1) and score."""
+
+    chunk: Chunk
+    score: float
+    sources: dict[str, tuple[int, float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result with the keys other programs rely on."""
+        chunk = self.chunk
+        return {
+            "document": chunk.document,
+            "title": chunk.title,
+            "section": SECTION_SEPARATOR.join(chunk.section),
+            "pages": [chunk.first_page, chunk.last_page],
+            "span": [chunk.start, chunk.end],
+            "score": round(self.score, 6),
+            "text": chunk.text,
+            "sources": {name: {"rank": rank, "score": round(s, 6)} for name, (rank, s) in self.sources.items()},
+        }
+
+
+@dataclass(frozen=True)
+class SearchResponse:
+    """The answer to one query, best first."""
+
+    query: str
+    release: str
+    milliseconds: float
+    results: tuple[SearchResult, ...]
+
+    def by_document(self) -> dict[str, list[SearchResult]]:
+        """Return the results grouped by document, documents in the order of their best result."""
+        groups: dict[str, list[SearchResult]] = {}
+        for result in self.results:
+            groups.setdefault(result.chunk.document, []).append(result)
+        return groups
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer with the keys other programs rely on."""
+        return {
+            "query": self.query,
+            "release": self.release,
+            "milliseconds": round(self.milliseconds, 1),
+            "results": [result.as_json() for result in self.results],
+            "documents": list(self.by_document()),
+        }
+
+
+class Searcher:
+    """One release, open for searching."""
+
+    def __init__(
+        self, home: Home, settings: IndexSettings, release: Release, generation: Generation, reader: Reader
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._reader = reader
+        self.release = release
+        self.generation = generation
+
+    @classmethod
+    def open(cls, home: Home, settings: IndexSettings, release: Release | None = None) -> Searcher:
+        """Open ``release``, or the served one. Raises SpecmineError when nothing is indexed."""
+        release = release or served(home)
+        generation = read_generation(home, release.generation)
+        reader = open_store(home, generation, settings.qdrant).reader(release.content)
+        return cls(home, settings, release, generation, reader)
+
+    @cached_property
+    def encoders(self) -> dict[str, QueryEncoder]:
+        """The release's query encoders by name. A version made for other document vectors is refused."""
+        return {
+            encoder.spec.name: self.load_encoder(encoder.spec.name, self.release.encoders[encoder.spec.name])
+            for encoder in self.generation.encoders
+        }
+
+    def load_encoder(self, name: str, version: str) -> QueryEncoder:
+        """Load one version of a query encoder of this generation, ``base`` for the untrained one."""
+        spec = next(encoder.spec for encoder in self.generation.encoders if encoder.spec.name == name)
+        weights = None if version == BASE else self._home.encoders / name / version / "model.safetensors"
+        if weights is not None and not weights.exists():
+            raise SpecmineError(f"version {version!r} of encoder {name!r} is gone from {weights.parent}: roll back")
+        return load_query_encoder(spec, self._home, weights, version)
+
+    @cached_property
+    def cross_encoder(self) -> CrossEncoder | None:
+        """The configured cross-encoder, or None."""
+        spec = self._settings.cross_encoder
+        return load_cross_encoder(spec, self._home) if spec else None
+
+    @cached_property
+    def documents(self) -> dict[str, Any]:
+        """The indexed documents by id (``indexing.generations.IndexedDocument``)."""
+        return read_documents(self._home, self.generation.id, self.release.content)
+
+    @cached_property
+    def chunks(self) -> dict[str, Chunk]:
+        """All chunks of the release by id, documents in order of their ids."""
+        folders = [document_folder(self._home, entry.key) for entry in self.documents.values()]
+        return {chunk.id: chunk for folder in folders for chunk in load_chunks(folder)}
+
+    @cached_property
+    def chunk_ids(self) -> list[str]:
+        """The ids of ``chunks`` in their fixed order."""
+        return list(self.chunks)
+
+    def document_vectors(self, encoder: str) -> np.ndarray:
+        """Return the frozen document vectors, (n, d) float32, in the order of ``chunk_ids``."""
+        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
+        parts = [load_vectors(self._home, fingerprint, entry.key) for entry in self.documents.values()]
+        matrix = np.concatenate(parts)
+        matrix.flags.writeable = False
+        return matrix
+
+    def document_text(self, document_id: str) -> str | None:
+        """Return a document's text as read, or None when it is not indexed."""
+        entry = self.documents.get(document_id)
+        return load_text(document_folder(self._home, entry.key)) if entry else None
+
+    def vector_checksum(self, encoder: str) -> str:
+        """Return the SHA-256 over all vectors of an encoder as the store holds them, in order of chunk id."""
+        digest = hashlib.sha256()
+        for chunk, vector in sorted(self._reader.vectors(encoder), key=lambda pair: pair[0]):
+            digest.update(chunk.encode())
+            digest.update(np.ascontiguousarray(vector, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+    def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
+        return {name: encoder.embed(queries) for name, encoder in self.encoders.items()}
+
+    def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
+        """Search all ``queries`` (id to text) and return a run for each source and for their fusion.
+
+        ``only`` names the sources wanted; the fusion, and the re-ranked list if the release has a re-ranker, come
+        when it is None. Queries that find nothing have an empty entry.
+        """
+        names = [name for name in (*self.generation.names, BM25) if only is None or name in only]
+        texts = list(queries.values())
+        dense = {name: self.encoders[name].embed(texts) for name in names if name != BM25}
+        vectors = [
+            QueryVectors(
+                {name: matrix[i] for name, matrix in dense.items()}, query_vector(text) if BM25 in names else None
+            )
+            for i, text in enumerate(texts)
+        ]
+        runs: dict[str, Run] = {name: {query: {} for query in queries} for name in names}
+        for query, found in zip(queries, self._reader.nearest(vectors, depth), strict=True):
+            for name, hits in found.items():
+                runs[name][query] = {hit.chunk: hit.score for hit in hits}
+        if only is None:
+            runs[FUSION] = self.fuse(runs)
+            if self.release.reranker:
+                runs[RERANKED] = {
+                    query: self.rerank(text, runs[FUSION][query], seconds=None) for query, text in queries.items()
+                }
+        return runs
+
+    def fuse(self, runs: Mapping[str, Run]) -> Run:
+        """Fuse the sources' runs as the release says. Queries keep their place even when nothing was found."""
+        fused = fuse(self.release.fusion.method, runs, self.release.fusion.weights)
+        return {query: fused.get(query, {}) for run in runs.values() for query in run}
+
+    def search(self, query: str, limit: int = 10) -> SearchResponse:
+        """Answer one query. Raises SpecmineError for an empty or over-long query, or a limit outside 1 to 100."""
+        text = query.strip()
+        if not text:
+            raise SpecmineError("the query is empty: type some words")
+        if len(text) > _LONGEST_QUERY:
+            raise SpecmineError(f"the query has {len(text)} characters; at most {_LONGEST_QUERY} are searched")
+        if not 1 <= limit <= 100:
+            raise SpecmineError(f"the limit must be 1 to 100, not {limit}")
+        started = time.perf_counter()
+        dense = {name: encoder.embed([text])[0] for name, encoder in self.encoders.items()}
+        depth = max(self._settings.search.depth, limit)
+        found = self._reader.nearest([QueryVectors(dense, query_vector(text))], depth)[0]
+        runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
+        ranking = self.fuse(runs).get("q", {})
+        if self.release.reranker:
+            ranking = self.rerank(text, ranking, self._settings.search.rerank_seconds)
+        best = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[:limit]
+        chunks = self._reader.chunks(best)
+        sources = {
+            name: {hit.chunk: (rank, hit.score) for rank, hit in enumerate(hits, start=1)}
+            for name, hits in found.items()
+        }
+        results = tuple(
+            SearchResult(
+                chunks[chunk],
+                ranking[chunk],
+                {name: places[chunk] for name, places in sources.items() if chunk in places},
+            )
+            for chunk in best
+            if chunk in chunks
+        )
+        return SearchResponse(text, self.release.id, (time.perf_counter() - started) * 1000, results)
+
+    def rerank(self, query: str, ranking: Mapping[str, float], seconds: float | None) -> dict[str, float]:
+        """Re-order the head of a ranking by the mean of its fused score and the cross-encoder's, both scaled 0 to 1.
+
+        At most ``rerank_depth`` passages are scored, and no new batch is begun once ``seconds`` are over; what was
+        not scored keeps its order behind what was.
+        """
+        cross = self.cross_encoder
+        head = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[: self._settings.search.rerank_depth]
+        if cross is None or not head:
+            return dict(ranking)
+        chunks = self._reader.chunks(head)
+        started = time.perf_counter()
+        scores: dict[str, float] = {}
+        for first in range(0, len(head), 4):
+            if seconds is not None and time.perf_counter() - started > seconds:
+                break
+            part = [chunk for chunk in head[first : first + 4] if chunk in chunks]
+            logits = cross.score([(query, chunks[chunk].text) for chunk in part])
+            scores.update(zip(part, map(float, logits), strict=True))
+        mixed = fuse("soft", {"fused": {"q": {c: ranking[c] for c in scores}}, "cross": {"q": scores}}, _HALF_AND_HALF)
+        # Above everything that was not scored: fused scores lie in 0 to 1.
+        return {**ranking, **{chunk: 1.0 + score for chunk, score in mixed.get("q", {}).items()}}
+
+    def close(self) -> None:
+        """Release files and connections."""
+        self._reader.close()
+
+
+_HALF_AND_HALF = {"fused": 1.0, "cross": 1.0}

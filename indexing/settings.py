@@ -1,0 +1,60 @@
+"""What building and searching an index needs to know, as configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chunking.readers import ReadLimits
+
+from chunking.splitters import ChunkSettings
+from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
+
+# Special tokens and the document prompt, which an encoder reads beside the passage.
+RESERVED_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class QdrantSettings:
+    """A Qdrant server. Without ``url`` the embedded engine is used. ``api_key`` is a secret: it is never printed."""
+
+    url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """``depth`` chunks are taken from each source before fusion; ``rerank_seconds`` bounds the re-ranker's time."""
+
+    depth: int = 200
+    rerank_seconds: float = 0.5
+    rerank_depth: int = 20
+
+    def __post_init__(self) -> None:
+        if not 10 <= self.depth <= 10_000:
+            raise ValueError(f"depth must be 10 to 10000, not {self.depth}")
+        if self.rerank_seconds <= 0 or not 1 <= self.rerank_depth <= 1000:
+            raise ValueError("rerank_seconds must be above 0 and rerank_depth 1 to 1000")
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How documents are read, cut, embedded and stored, and how they are searched."""
+
+    encoders: tuple[EncoderSpec, ...] = PROFILES["default"]
+    cross_encoder: CrossEncoderSpec | None = MS_MARCO_L12
+    chunking: ChunkSettings = field(default_factory=ChunkSettings)
+    limits: ReadLimits = field(default_factory=ReadLimits)
+    qdrant: QdrantSettings = field(default_factory=QdrantSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+
+    def __post_init__(self) -> None:
+        names = [spec.name for spec in self.encoders]
+        if not names:
+            raise ValueError("at least one encoder must be configured")
+        if len(set(names)) < len(names):
+            raise ValueError(f"two encoders have the same name: {', '.join(sorted(names))}")
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        """The budget of a chunk: that of ``chunking``, or of the encoder that reads least."""
+        return min(self.chunking.max_tokens, min(spec.max_tokens for spec in self.encoders) - RESERVED_TOKENS)

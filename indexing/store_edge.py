@@ -1,0 +1,182 @@
+"""The embedded store: Qdrant Edge, the real engine in this process.
+
+Each content is a shard of its own, ``contents/<serial>/``. A shard without a write-ahead log, flushed and then only
+read, opens in many processes at once; so the writer copies the shard of the base, changes the copy and publishes it
+by rename, and readers never wait. The vectors can always be written again from ``vectors/``: a killed writer loses
+nothing but its copy.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+
+from chunking.document import Chunk
+from indexing.bm25 import SparseVector
+from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
+from indexing.stores import BM25, RRF_K, Hit, PointBatch, QueryVectors, chunk_of, payload_of
+
+_SHARD = "shard"
+_QUERIES_PER_REQUEST = 64
+_SCROLL = 2000
+_UPSERT = 1000
+# Below this many kilobytes of vectors in a segment the engine searches exactly, which is fast enough there.
+_INDEXING_THRESHOLD_KB = 20_000
+
+
+class EdgeStore:
+    """The contents of one generation in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, content: int, base: int | None, batches: Iterable[PointBatch], replaced: Collection[str]) -> None:
+        """See ``indexing.stores.Store.write``."""
+        target = self._folder / str(content)
+        # Left by a writer that was killed before it published a release with this content.
+        shutil.rmtree(target, ignore_errors=True)
+        with write_artifact(target) as partial:
+            shard = self._copy(base, partial / _SHARD) if base is not None else None
+            if shard and replaced:
+                _remove_documents(shard, replaced)
+            for batch in batches:
+                shard = shard or _create(partial / _SHARD, batch)
+                _upsert(shard, batch)
+            if shard is None:
+                raise SpecmineError("an index without any document cannot be written")
+            shard.flush()
+            shard.optimize()
+            shard.flush()
+            count = shard.count(edge.CountRequest(exact=True))
+            shard.close()
+            write_json(partial / MANIFEST, {"content": content, "base": base, "chunks": count})
+
+    def reader(self, content: int) -> EdgeReader:
+        """See ``indexing.stores.Store.reader``."""
+        folder = self._folder / str(content)
+        if not is_whole(folder):
+            raise SpecmineError(f"content {content} of the index is gone from {self._folder}: run `specmine reindex`")
+        return EdgeReader(folder / _SHARD)
+
+    def keep(self, contents: Collection[int]) -> None:
+        """See ``indexing.stores.Store.keep``."""
+        for folder in self._folder.iterdir() if self._folder.exists() else ():
+            if folder.name.isdigit() and int(folder.name) not in contents:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _copy(self, base: int, path: Path) -> edge.EdgeShard:
+        shutil.copytree(self._folder / str(base) / _SHARD, path)
+        return edge.EdgeShard.load(str(path))
+
+
+class EdgeReader:
+    """One content of the embedded store, open for searching."""
+
+    def __init__(self, path: Path) -> None:
+        self._shard = edge.EdgeShard.load(str(path))
+
+    def count(self) -> int:
+        """See ``indexing.stores.Reader.count``."""
+        return int(self._shard.count(edge.CountRequest(exact=True)))
+
+    def nearest(self, queries: Sequence[QueryVectors], limit: int) -> list[dict[str, list[Hit]]]:
+        """See ``indexing.stores.Reader.nearest``."""
+        asked = [
+            (number, source, query) for number, vectors in enumerate(queries) for source, query in _queries(vectors)
+        ]
+        found: list[dict[str, list[Hit]]] = [{} for _ in queries]
+        for start in range(0, len(asked), _QUERIES_PER_REQUEST):
+            part = asked[start : start + _QUERIES_PER_REQUEST]
+            requests = [edge.QueryRequest(limit=limit, query=query) for _, _, query in part]
+            answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
+            for (number, source, _), points in zip(part, answers, strict=True):
+                found[number][source] = _hits(points)
+        return found
+
+    def fused(self, query: QueryVectors, weights: Mapping[str, float], depth: int, limit: int) -> list[Hit]:
+        """See ``indexing.stores.Reader.fused``."""
+        sources = [(source, nearest) for source, nearest in _queries(query) if weights.get(source, 0) > 0]
+        # The package's type stub does not say that Rrf is a Fusion.
+        rrf: Any = edge.Fusion.Rrf(k=RRF_K, weights=[float(weights[source]) for source, _ in sources])
+        request = edge.QueryRequest(
+            limit=limit,
+            prefetches=[edge.Prefetch(limit=depth, query=nearest) for _, nearest in sources],
+            query=rrf,
+        )
+        return _hits(self._shard.query(request))
+
+    def chunks(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        """See ``indexing.stores.Reader.chunks``."""
+        records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
+        found = [chunk_of(record.payload) for record in records if record.payload]
+        return {chunk.id: chunk for chunk in found}
+
+    def vectors(self, encoder: str) -> Iterator[tuple[str, np.ndarray]]:
+        """See ``indexing.stores.Reader.vectors``."""
+        offset = None
+        while True:
+            request = edge.ScrollRequest(offset=offset, limit=_SCROLL, with_payload=False, with_vector=[encoder])
+            records, offset = self._shard.scroll(request)
+            for record in records:
+                if isinstance(record.vector, dict):
+                    yield str(record.id), np.asarray(record.vector[encoder], dtype=np.float32)
+            if offset is None:
+                return
+
+    def close(self) -> None:
+        """See ``indexing.stores.Reader.close``."""
+        self._shard.close()
+
+
+def _queries(vectors: QueryVectors) -> Iterator[tuple[str, edge.Query]]:
+    for encoder, vector in vectors.dense.items():
+        yield encoder, edge.Query.Nearest(vector.tolist(), using=encoder)
+    if vectors.sparse is not None and len(vectors.sparse.indices):
+        yield BM25, edge.Query.Nearest(_sparse(vectors.sparse), using=BM25)
+
+
+def _sparse(vector: SparseVector) -> edge.SparseVector:
+    return edge.SparseVector(vector.indices.tolist(), vector.values.tolist())
+
+
+def _hits(points: Iterable[edge.ScoredPoint]) -> list[Hit]:
+    return [Hit(str(point.id), float(point.score)) for point in points]
+
+
+def _create(path: Path, like: PointBatch) -> edge.EdgeShard:
+    path.mkdir()
+    shard = edge.EdgeShard.create(
+        str(path),
+        edge.EdgeConfig(
+            vectors={
+                name: edge.EdgeVectorParams(size=matrix.shape[1], distance=edge.Distance.Dot)
+                for name, matrix in like.dense.items()
+            },
+            sparse_vectors={BM25: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+            optimizers=edge.EdgeOptimizersConfig(indexing_threshold=_INDEXING_THRESHOLD_KB),
+            wal_enabled=False,
+        ),
+    )
+    for field in ("document", "chunk"):
+        shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Keyword))
+    return shard
+
+
+def _remove_documents(shard: edge.EdgeShard, documents: Collection[str]) -> None:
+    condition = edge.FieldCondition("document", match=edge.MatchAny(sorted(documents)))
+    shard.update(edge.UpdateOperation.delete_points_by_filter(edge.Filter(must=[condition])))
+
+
+def _upsert(shard: edge.EdgeShard, batch: PointBatch) -> None:
+    for start in range(0, len(batch.chunks), _UPSERT):
+        points = []
+        for i in range(start, min(start + _UPSERT, len(batch.chunks))):
+            vector = {name: matrix[i].tolist() for name, matrix in batch.dense.items()}
+            chunk = batch.chunks[i]
+            points.append(edge.Point(chunk.id, {**vector, BM25: _sparse(batch.sparse[i])}, payload_of(chunk)))
+        shard.update(edge.UpdateOperation.upsert_points(points))

@@ -1,0 +1,97 @@
+"""What tests of several rooms share: a home with the real models, and models small enough to build in a test."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from indexing.home import Home
+
+WORDS = [f"w{number}" for number in range(36)]
+TINY_HIDDEN, TINY_POSITIONS = 32, 32
+
+
+@pytest.fixture(scope="session")
+def models_home() -> Home:
+    """A home that outlives the tests, so that the real models are fetched once (marker ``models``)."""
+    root = os.environ.get("SPECMINE_TEST_HOME") or Path(__file__).parents[1] / "var" / "tests"
+    return Home(Path(root))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def make_tokenizer() -> Callable[[Path], None]:
+    """Write a tokenizer of whole words (w0 … w35) in BERT's frame: [CLS] text [SEP]."""
+    return _write_tokenizer
+
+
+@pytest.fixture
+def make_encoder() -> Callable[..., Path]:
+    """Write a sentence-transformers directory with a random BERT of two layers, 32 dimensions and dropout."""
+    return _write_encoder
+
+
+def _write_tokenizer(directory: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    # As published files sometimes have it; encoders must set their own limits.
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=5)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": TINY_POSITIONS}
+    settings |= {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _write_encoder(
+    directory: Path, seed: int = 0, labels: int = 0, modules: bool = True, pooling: str = "mean"
+) -> Path:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=40,
+        hidden_size=TINY_HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=TINY_POSITIONS,
+        # The default, .02, makes texts nearly equal in so small a network.
+        initializer_range=0.5,
+        **({"num_labels": labels} if labels else {}),
+    )
+    model = BertForSequenceClassification(config) if labels else BertModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:  # biases start at zero: equal, so that the exporter would merge them
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+            assert torch.isfinite(parameter).all(), name
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory)
+    _write_tokenizer(directory)
+    if modules and not labels:
+        (directory / "1_Pooling").mkdir()
+        stages = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+        entries = [
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for index, (path, kind) in enumerate(stages)
+        ]
+        (directory / "modules.json").write_text(json.dumps(entries), encoding="utf-8")
+        pooled = {"word_embedding_dimension": TINY_HIDDEN, f"pooling_mode_{pooling}_tokens": True}
+        (directory / "1_Pooling" / "config.json").write_text(json.dumps(pooled), encoding="utf-8")
+    return directory

@@ -1,0 +1,288 @@
+"""Ingest, search, re-index and crash recovery on the real engine with a real (static, fast) encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chunking.splitters import ChunkSettings
+from indexing import embedding
+from indexing.generations import read_documents
+from indexing.home import Home, LockedHomeError, SpecmineError
+from indexing.ingest import IngestReport, ingest, read_quarantine
+from indexing.models import fetch
+from indexing.reindex import plan_reindex, reindex
+from indexing.releases import current, rollback, served
+from indexing.search import Searcher
+from indexing.settings import IndexSettings
+from indexing.specs import WORDLLAMA
+
+pytestmark = pytest.mark.models
+
+SETTINGS = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None)
+
+PUMP = """# Pump specification
+
+## 1 Scope
+
+This specification covers centrifugal pumps for cooling water.
+
+## 2 Pressure
+
+### 2.1 Operating pressure
+
+The operating pressure shall not exceed {pressure} bar at 40 °C.
+
+### 2.2 Relief valve
+
+The relief valve shall open at 110 % of the operating pressure.
+"""
+VALVE = """# Valve specification
+
+## 1 Actuator
+
+The actuator closes the valve within 30 seconds after loss of power.
+
+## 2 Marking
+
+Every valve carries its serial number on a riveted plate.
+"""
+
+
+@pytest.fixture
+def prepared(home: Home, models_home: Home) -> Home:
+    """A fresh home that shares the fetched model files."""
+    fetch(WORDLLAMA.source, models_home)
+    home.root.mkdir(parents=True, exist_ok=True)
+    (home.root / "models").symlink_to(models_home.models.resolve())
+    return home
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "specs"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "pump.md").write_text(PUMP.format(pressure=16), encoding="utf-8")
+    (folder / "sub" / "valve.md").write_text(VALVE, encoding="utf-8")
+    return folder
+
+
+def counts(report: IngestReport) -> tuple[int, int, int, int]:
+    return report.indexed, report.unchanged, report.removed, len(report.quarantine)
+
+
+def search(home: Home, query: str) -> list[dict[str, object]]:
+    return list(Searcher.open(home, SETTINGS).search(query).as_json()["results"])
+
+
+def test_what_is_ingested_is_found_with_section_and_span(prepared: Home, folder: Path) -> None:
+    report = ingest([folder], prepared, SETTINGS)
+    assert counts(report) == (2, 0, 0, 0)
+    assert report.release == "r0001"
+    best = search(prepared, "At what pressure does the relief valve open?")[0]
+    assert best["document"] == "pump.md"
+    assert str(best["section"]).endswith("2.2 Relief valve")
+    first, last = best["span"]  # type: ignore[misc]
+    assert PUMP.format(pressure=16)[first:last] == best["text"]
+    assert set(best["sources"]) == {"wordllama", "bm25"}  # type: ignore[call-overload]
+
+
+def test_a_second_ingest_embeds_nothing_and_publishes_nothing(prepared: Home, folder: Path) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    second = ingest([folder], prepared, SETTINGS)
+    assert counts(second) == (0, 2, 0, 0)
+    assert (second.embedded, second.release, second.chunks) == (0, first.release, first.chunks)
+    assert first.embedded > 0
+
+
+def test_a_changed_document_replaces_its_chunks_and_reembeds_only_what_changed(prepared: Home, folder: Path) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    (folder / "pump.md").write_text(PUMP.format(pressure=25), encoding="utf-8")
+    second = ingest([folder], prepared, SETTINGS)
+    assert counts(second) == (1, 1, 0, 0)
+    assert second.embedded == 1
+    assert second.chunks == first.chunks
+    texts = [str(result["text"]) for result in search(prepared, "operating pressure in bar")]
+    assert any("25 bar" in text for text in texts) and not any("16 bar" in text for text in texts)
+    rollback(prepared)
+    assert any("16 bar" in str(result["text"]) for result in search(prepared, "operating pressure in bar"))
+
+
+def test_removed_documents_go_only_with_prune(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    (folder / "sub" / "valve.md").unlink()
+    assert counts(ingest([folder], prepared, SETTINGS)) == (0, 1, 0, 0)
+    assert any(result["document"] == "sub/valve.md" for result in search(prepared, "actuator closes the valve"))
+    assert counts(ingest([folder], prepared, SETTINGS, prune=True)) == (0, 1, 1, 0)
+    assert all(result["document"] == "pump.md" for result in search(prepared, "actuator closes the valve"))
+
+
+def test_bad_documents_are_quarantined_and_the_rest_go_on(prepared: Home, folder: Path) -> None:
+    (folder / "empty.txt").write_bytes(b"")
+    (folder / "picture.pdf").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (folder / "latin.txt").write_bytes("Größe".encode("latin-1"))
+    report = ingest([folder], prepared, SETTINGS)
+    assert counts(report) == (2, 0, 0, 3)
+    assert {entry.document for entry in report.quarantine} == {"empty.txt", "picture.pdf", "latin.txt"}
+    assert all(entry.reason and "\n" not in entry.reason for entry in report.quarantine)
+    again = ingest([folder], prepared, SETTINGS)
+    assert counts(again) == (0, 2, 0, 3)
+    (folder / "latin.txt").write_text("Die Größe der Mutter ist M12.", encoding="utf-8")
+    (folder / "empty.txt").unlink()
+    assert counts(ingest([folder], prepared, SETTINGS)) == (1, 2, 0, 1)
+    assert set(read_quarantine(prepared)) == {"picture.pdf", "empty.txt"}
+
+
+def test_an_unreadable_new_state_leaves_the_old_one_served(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    (folder / "pump.md").write_bytes(b"\xff\xfe\x00bad")
+    report = ingest([folder], prepared, SETTINGS, prune=True)
+    assert counts(report) == (0, 1, 0, 1)
+    assert any(result["document"] == "pump.md" for result in search(prepared, "relief valve"))
+
+
+def test_another_file_of_the_same_name_does_not_replace_a_document(
+    prepared: Home, folder: Path, tmp_path: Path
+) -> None:
+    ingest([folder], prepared, SETTINGS)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pump.md").write_text("# Another pump\n\nIt has nothing to do with the first.", encoding="utf-8")
+    report = ingest([other], prepared, SETTINGS)
+    assert counts(report) == (0, 0, 0, 1)
+    assert "is indexed from" in report.quarantine[0].reason
+
+
+def test_another_configuration_asks_for_a_reindex(prepared: Home, folder: Path) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    changed = replace(SETTINGS, chunking=ChunkSettings(max_tokens=64))
+    with pytest.raises(SpecmineError, match="specmine reindex"):
+        ingest([folder], prepared, changed)
+    shutil.rmtree(folder)
+    plan = plan_reindex(prepared, changed)
+    assert plan.documents == plan.documents_to_cut == 2
+    assert plan.changes == ("chunking: max_tokens 240 → 64",)
+    report = reindex(prepared, changed, lambda stage, done, total: None)
+    assert served(prepared).generation == plan.generation != first.generation
+    assert report.embedded > 0
+    assert search(prepared, "relief valve")[0]["document"] == "pump.md"
+    rollback(prepared)
+    assert search(prepared, "relief valve")[0]["document"] == "pump.md"
+
+
+def test_a_locked_home_is_refused(prepared: Home, folder: Path) -> None:
+    with prepared.exclusive(), pytest.raises(LockedHomeError, match="locked by process"):
+        ingest([folder], prepared, SETTINGS)
+
+
+@pytest.mark.parametrize("query", ["", "   ", "x" * 5000])
+def test_unsearchable_queries_are_refused(prepared: Home, folder: Path, query: str) -> None:
+    ingest([folder], prepared, SETTINGS)
+    with pytest.raises(SpecmineError, match="query"):
+        Searcher.open(prepared, SETTINGS).search(query)
+
+
+def test_runs_cover_every_query_and_source(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    searcher = Searcher.open(prepared, SETTINGS)
+    runs = searcher.runs({"q1": "relief valve", "q2": "the of"}, depth=5)
+    assert set(runs) == {"wordllama", "bm25", "fusion"}
+    assert all(set(run) == {"q1", "q2"} for run in runs.values())
+    assert runs["bm25"]["q2"] == {}
+    vectors = searcher.document_vectors("wordllama")
+    assert vectors.shape == (len(searcher.chunk_ids), 256)
+    query = searcher.embed(["relief valve"])["wordllama"][0]
+    exact = dict(zip(searcher.chunk_ids, (vectors @ query).tolist(), strict=True))
+    assert runs["wordllama"]["q1"] == pytest.approx({c: exact[c] for c in runs["wordllama"]["q1"]}, abs=1e-5)
+
+
+INGEST = """
+import sys
+from pathlib import Path
+from indexing import embedding, ingest
+from indexing.home import Home
+from indexing.settings import IndexSettings
+from indexing.specs import WORDLLAMA
+embedding._TEXTS_PER_BATCH = 20
+settings = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None)
+def tell(stage, done, total):
+    print(stage, done, total, flush=True)
+ingest.ingest([Path(sys.argv[2])], Home(Path(sys.argv[1])), settings, progress=tell)
+"""
+
+
+def _state(home: Home) -> dict[str, dict[str, np.ndarray]]:
+    searcher = Searcher.open(home, SETTINGS)
+    stored = dict(searcher._reader.vectors("wordllama"))
+    by_document: dict[str, dict[str, np.ndarray]] = {}
+    for chunk in searcher.chunks.values():
+        by_document.setdefault(chunk.document, {})[chunk.id] = stored.pop(chunk.id)
+    assert stored == {}
+    return by_document
+
+
+@pytest.mark.slow
+def test_killed_at_any_stage_it_ends_as_if_undisturbed(prepared: Home, folder: Path, tmp_path: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    for number in range(30):
+        text = "\n".join(
+            f"\n## {i} Clause\n\nItem {number}-{i} shall withstand {number * i} newtons." for i in range(9)
+        )
+        (folder / f"part-{number:02}.md").write_text(f"# Part {number}\n{text}\n", encoding="utf-8")
+    undisturbed = Home(tmp_path / "undisturbed")
+    shutil.copytree(prepared.root, undisturbed.root, symlinks=True)
+    ingest([folder], undisturbed, SETTINGS)
+    kills = 0
+    for stage, after in (("reading", 3), ("reading", 20), ("embedding", 2), ("embedding", 9), ("writing", 5)):
+        command = [sys.executable, "-c", INGEST, str(prepared.root), str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+        assert process.stdout is not None
+        seen = 0
+        for line in process.stdout:
+            seen += line.startswith(stage)
+            if seen > after:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+        process.wait()
+        served_now = search(prepared, "relief valve")
+        assert served_now[0]["document"] == "pump.md"
+    assert kills >= 3
+    report = ingest([folder], prepared, SETTINGS)
+    assert report.indexed + report.unchanged == 32
+    mine, theirs = _state(prepared), _state(undisturbed)
+    assert mine.keys() == theirs.keys()
+    for document, vectors in theirs.items():
+        assert mine[document].keys() == vectors.keys()
+        for chunk, vector in vectors.items():
+            assert np.allclose(mine[document][chunk], vector, atol=1e-6)
+
+
+def test_vectors_on_disk_are_not_computed_again(prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest([folder], prepared, SETTINGS)
+    for path in prepared.releases.iterdir():
+        path.unlink()
+    monkeypatch.setattr(embedding, "load_document_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+    report = ingest([folder], prepared, SETTINGS)
+    assert counts(report) == (2, 0, 0, 0)
+    assert report.embedded == 0
+
+
+def test_release_and_reports_are_json(prepared: Home, folder: Path) -> None:
+    report = ingest([folder], prepared, SETTINGS)
+    saved = json.loads(json.dumps(report.as_json()))
+    assert set(saved) >= {"documents", "pages", "pages_without_text", "chunks", "generation", "release", "seconds"}
+    assert saved["documents"] == {"indexed": 2, "unchanged": 0, "removed": 0, "quarantined": 0}
+    release = current(prepared)
+    assert release is not None
+    documents = read_documents(prepared, release.generation, release.content)
+    assert sum(entry.chunks for entry in documents.values()) == report.chunks
