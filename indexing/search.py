@@ -249,7 +249,7 @@ class Searcher:
             if seconds is not None and time.perf_counter() - started > seconds:
                 break
             part = [chunk for chunk in head[first : first + 4] if chunk in chunks]
-            logits = cross.score([(query, chunks[chunk].text) for chunk in part])
+            logits = cross.score([(query, _with_place(chunks[chunk])) for chunk in part])
             scores.update(zip(part, map(float, logits), strict=True))
         mixed = fuse("soft", {"fused": {"q": {c: ranking[c] for c in scores}}, "cross": {"q": scores}}, _HALF_AND_HALF)
         # Above everything that was not scored: fused scores lie in 0 to 1.
@@ -258,6 +258,11 @@ class Searcher:
     def close(self) -> None:
         """Release files and connections."""
         self._reader.close()
+
+
+def _with_place(chunk: Chunk) -> str:
+    """Return a passage under its title and section, which a cross-encoder judges better than the bare text."""
+    return "\n".join((chunk.title, SECTION_SEPARATOR.join(chunk.section), chunk.text))
 
 
 _HALF_AND_HALF = {"fused": 1.0, "cross": 1.0}

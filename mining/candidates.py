@@ -1,0 +1,188 @@
+"""Where candidate negatives come from, and the nouns of mining: a candidate, and a query with its candidates.
+
+The idea of taking them from an ensemble of retrievers rather than one is that of arXiv 2411.02404 and 2505.18366.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from chunking.document import Chunk
+from indexing.fusion import FUSIONS, Run
+from indexing.generations import Generation
+from indexing.releases import Release
+from indexing.stores import BM25
+
+if TYPE_CHECKING:
+    from mining.settings import MineSettings
+
+Ranking = dict[str, tuple[int, float]]
+
+# How deep every source is searched: ranks are recorded and positives looked for as far down as this.
+_RUN_DEPTH = 200
+
+
+class Retriever(Protocol):
+    """What mining needs of ``indexing.search.Searcher``: a release that is open for searching."""
+
+    release: Release
+    generation: Generation
+
+    @property
+    def chunks(self) -> Mapping[str, Chunk]:
+        """All chunks of the content by id."""
+        ...
+
+    def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
+        """Return the best ``depth`` chunks of each query (id to text) by each of the sources ``only``."""
+        ...
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One chunk that may become a negative of a query; ``verdict`` is None while nothing has been decided.
+
+    ``found`` maps each source that ranks the chunk to (rank from 1, score). ``drawn`` tells that only chance proposed
+    it, ``preferred`` that every encoder ranks it above every judged passage. ``cross`` is the cross-encoder's logit, if
+    it was asked; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this one.
+    """
+
+    chunk: Chunk
+    found: Ranking
+    ensemble: float | None
+    drawn: bool
+    preferred: bool
+    cross: float | None = None
+    without_cross: str = ""
+    over_budget: bool = False
+    verdict: str | None = None
+    reason: str = ""
+    reviewer: str | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """A query with its judged passages and its candidates.
+
+    ``positives`` are the chunks that hold a judged span, first the one that the ensemble ranks highest; ``spans`` are
+    the judged spans themselves as (document, start, end). ``positive_cross`` are the logits of the first positives,
+    empty where the cross-encoder was not asked.
+    """
+
+    query: str
+    text: str
+    language: str
+    positives: tuple[Chunk, ...]
+    spans: tuple[tuple[str, int, int], ...]
+    candidates: list[Candidate]
+    positive_cross: list[float] = field(default_factory=list)
+
+    def open(self) -> list[Candidate]:
+        """Return the candidates nobody has decided about."""
+        return [candidate for candidate in self.candidates if candidate.verdict is None]
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What the sources choose from: the runs of one block of queries, and the ids of all chunks, sorted."""
+
+    queries: Sequence[str]
+    runs: Mapping[str, Run]
+    encoders: tuple[str, ...]
+    ensemble: Run
+    chunk_ids: Sequence[str]
+
+
+Source = Callable[[Retrieved, "MineSettings"], dict[str, Run]]
+
+
+def retrieve(retriever: Retriever, queries: Mapping[str, str], chunk_ids: Sequence[str], depth: int) -> Retrieved:
+    """Search for ``queries`` (id to text) and fuse the lists by soft voting, whatever the release fuses by."""
+    release = retriever.release
+    encoders = tuple(sorted(release.encoders))
+    runs = retriever.runs(queries, depth=max(_RUN_DEPTH, depth), only=(BM25, *encoders))
+    weights = {name: release.fusion.weights.get(name, 0.0) for name in runs}
+    ensemble = FUSIONS["soft"](runs, weights if any(weights.values()) else dict.fromkeys(runs, 1.0))
+    return Retrieved(tuple(queries), runs, encoders, ensemble, chunk_ids)
+
+
+def find_candidates(
+    retrieved: Retrieved,
+    sources: Mapping[str, Run],
+    query: str,
+    positives: Collection[str],
+    chunks: Mapping[str, Chunk],
+    depth: int,
+) -> list[Candidate]:
+    """Return the union of the best ``depth`` chunks that each source found for ``query``, in order of chunk id.
+
+    A candidate of one source records its rank in every other, however deep.
+    """
+    rankings = {name: _rank(run.get(query, {})) for name, run in sources.items()}
+    proposed: dict[str, set[str]] = {}
+    for name, ranking in rankings.items():
+        for chunk, (rank, _) in ranking.items():
+            if rank <= depth or name == "random":
+                proposed.setdefault(chunk, set()).add(name)
+    votes = retrieved.ensemble.get(query, {})
+    preferred = _preferred_by_all(retrieved, query, positives)
+    return [
+        Candidate(
+            chunk=chunks[chunk],
+            found={name: ranking[chunk] for name, ranking in rankings.items() if chunk in ranking},
+            ensemble=votes.get(chunk),
+            drawn=proposed[chunk] == {"random"},
+            preferred=chunk in preferred,
+        )
+        for chunk in sorted(proposed)
+    ]
+
+
+def _preferred_by_all(retrieved: Retrieved, query: str, positives: Collection[str]) -> set[str]:
+    """Return the chunks that every encoder ranks above every positive; one outside an encoder's list ranks below it."""
+    preferred: list[set[str]] = []
+    for name in retrieved.encoders:
+        scores = retrieved.runs[name].get(query, {})
+        bar = max((scores[chunk] for chunk in positives if chunk in scores), default=float("-inf"))
+        preferred.append({chunk for chunk, score in scores.items() if score > bar})
+    return set.intersection(*preferred) if preferred else set()
+
+
+def _rank(scores: Mapping[str, float]) -> Ranking:
+    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return {chunk: (rank, score) for rank, (chunk, score) in enumerate(ordered, start=1)}
+
+
+def _bm25(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    return {BM25: retrieved.runs[BM25]}
+
+
+def _encoder(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    return {name: retrieved.runs[name] for name in retrieved.encoders}
+
+
+def _ensemble(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    return {"ensemble": retrieved.ensemble}
+
+
+def _random(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    """Draw chunks with equal chance: twice what the random share needs, for some will be judged passages."""
+    share = settings.random_share
+    count = min(len(retrieved.chunk_ids), 2 * round(settings.per_query * share / (1 - share)) + 2) if share else 0
+    run: Run = {}
+    for query in retrieved.queries:
+        # Seeded by the query, so that a draw depends neither on the other queries nor on their order.
+        draws = random.Random(f"{settings.seed}\0{query}").sample(retrieved.chunk_ids, count)  # noqa: S311 - no secret
+        run[query] = {chunk: -float(place) for place, chunk in enumerate(draws)}
+    return {"random": run}
+
+
+SOURCES: dict[str, Source] = {
+    "random": _random,
+    "bm25": _bm25,
+    "encoder": _encoder,
+    "ensemble": _ensemble,
+}

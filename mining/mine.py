@@ -1,0 +1,245 @@
+"""The mining stage: judged queries in, a ledger of negatives out.
+
+Search with every source, set aside what is judged or adjoins it, ask the cross-encoder about the hardest, keep the best
+of what passes, add an exact share of random ones, and write everything down with its verdict and the reason.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from chunking.document import Chunk
+from evaluation.catalogue import Decision
+from evaluation.judgements import Query
+from evaluation.projection import Projection
+from indexing.generations import fingerprint_of
+from indexing.home import Home, SpecmineError
+from mining.agreement import Agreement
+from mining.candidates import SOURCES, Candidate, Case, Retriever, find_candidates, retrieve
+from mining.decisions import apply_decisions
+from mining.filters import ALWAYS, FILTERS, Filter
+from mining.language import language
+from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
+from mining.pair_scores import Judge
+from mining.scoring import Progress, score_candidates
+from mining.selection import select_hard, select_random
+from mining.settings import MineSettings
+
+# The runs of so many queries are in memory at a time.
+_QUERIES_PER_BLOCK = 128
+_SPAN_UNIT = re.compile(r"(.+)#(\d+)-(\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class MineReport:
+    """What mining did. ``verdicts`` counts the ledger's rows and adds up to ``candidates``.
+
+    ``skipped_queries`` have no judged passage in this index. ``removed`` maps each filter to its verdicts' counts,
+    ``decided`` counts the rows that a person decided. ``random_missing`` is how many random negatives the share lacks
+    because too few chunks were free to draw. ``agreement`` is None when the cross-encoder filter is not configured.
+    """
+
+    ledger: str
+    queries: int
+    candidates: int
+    verdicts: dict[str, int]
+    seconds: float
+    skipped_queries: int
+    languages: dict[str, int]
+    removed: dict[str, dict[str, int]]
+    decided: int
+    random_missing: int
+    agreement: Agreement | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report with the keys other programs rely on."""
+        return {**asdict(self), "seconds": round(self.seconds, 2)}
+
+
+def mine(
+    searcher: Retriever,
+    queries: Sequence[Query],
+    projection: Projection,
+    cross_encoder: Judge | None,
+    settings: MineSettings,
+    home: Home,
+    decisions: Sequence[Decision] = (),
+    progress: Progress | None = None,
+) -> MineReport:
+    """Mine negatives for ``queries`` and write them to a new ledger.
+
+    ``projection`` is that of their judgements onto the searcher's chunks; ``decisions`` are the catalogue's, oldest
+    first, and win over every rule but one: a judged passage is never a negative. Raises SpecmineError when no query
+    has a judged passage in this index.
+    """
+    started = time.monotonic()
+    tell = progress or (lambda stage, done, total: None)
+    texts = {query.id: query.text for query in queries if projection.positives(query.id)}
+    if not texts:
+        raise SpecmineError(
+            f"none of the {len(queries)} queries has a judged passage in this index: "
+            "ingest the judged documents, or import judgements for what is indexed"
+        )
+    cases = _gather(searcher, texts, projection, settings, tell)
+    removed: dict[str, dict[str, int]] = {}
+    removed["judged_passages"] = _apply(ALWAYS["judged_passages"], cases, settings)
+    decided = sum(apply_decisions(case, decided_here) for case, decided_here in _by_case(cases, decisions))
+    removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
+    agreement: Agreement | None = None
+    for name in settings.filters:
+        if name == "cross_encoder":
+            agreement = score_candidates(cases, cross_encoder, settings, home, tell)
+        removed[name] = _apply(FILTERS[name], cases, settings)
+    for case in cases:
+        select_hard(case, settings)
+    random_missing = select_random(cases, settings)
+
+    rows = [_row(case, candidate) for case in cases for candidate in case.candidates]
+    report = MineReport(
+        ledger="",
+        queries=len(cases),
+        candidates=len(rows),
+        verdicts=dict(sorted(Counter(row.verdict for row in rows).items())),
+        seconds=0.0,
+        skipped_queries=len(queries) - len(cases),
+        languages=dict(sorted(Counter(case.language for case in cases).items())),
+        removed=removed,
+        decided=decided,
+        random_missing=random_missing,
+        agreement=agreement,
+    )
+    asked = [
+        LedgerQuery(case.query, case.text, case.language, tuple(chunk.id for chunk in case.positives)) for case in cases
+    ]
+    manifest = _manifest(searcher, cross_encoder, settings, home, report, asked, decisions)
+    return replace(report, ledger=write_ledger(home, rows, manifest, asked), seconds=time.monotonic() - started)
+
+
+def _gather(
+    searcher: Retriever, texts: Mapping[str, str], projection: Projection, settings: MineSettings, tell: Progress
+) -> list[Case]:
+    """Search for all queries, in order of their ids, and collect each one's candidates."""
+    chunks = searcher.chunks
+    chunk_ids = sorted(chunks)
+    ids = sorted(texts)
+    cases: list[Case] = []
+    for start in range(0, len(ids), _QUERIES_PER_BLOCK):
+        block = {query: texts[query] for query in ids[start : start + _QUERIES_PER_BLOCK]}
+        retrieved = retrieve(searcher, block, chunk_ids, settings.depth)
+        sources = {
+            name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()
+        }
+        for query, text in block.items():
+            votes = retrieved.ensemble.get(query, {})
+            positives = sorted(projection.positives(query), key=lambda chunk: (-votes.get(chunk, 0.0), chunk))
+            judged = tuple(chunks[chunk] for chunk in positives)
+            cases.append(
+                Case(
+                    query=query,
+                    text=text,
+                    language=language(text),
+                    positives=judged,
+                    spans=_judged_spans(projection, query, judged),
+                    candidates=find_candidates(retrieved, sources, query, positives, chunks, settings.depth),
+                )
+            )
+        tell("searching", len(cases), len(ids))
+    return cases
+
+
+def _judged_spans(projection: Projection, query: str, positives: Sequence[Chunk]) -> tuple[tuple[str, int, int], ...]:
+    """Return the judged places of a query: spans as judged, and for other judgements the chunks that answer."""
+    spans = []
+    places_without_span = set()
+    for unit in projection.units[query]:
+        span = _SPAN_UNIT.fullmatch(unit)
+        if span:
+            spans.append((span[1], int(span[2]), int(span[3])))
+        else:
+            places_without_span.add(unit)
+    hits = projection.hits[query]
+    spans.extend((c.document, c.start, c.end) for c in positives if places_without_span.intersection(hits[c.id]))
+    return tuple(spans)
+
+
+def _apply(rule: Filter, cases: Sequence[Case], settings: MineSettings) -> dict[str, int]:
+    """Give the filter's verdicts to the candidates it rejects, and return how many got which."""
+    counts: Counter[str] = Counter()
+    for case in cases:
+        findings = rule(case, settings)
+        for candidate in case.open():
+            finding = findings.get(candidate.chunk.id)
+            if finding is not None:
+                candidate.verdict, candidate.reason = finding
+                counts[finding.verdict] += 1
+    return dict(sorted(counts.items()))
+
+
+def _by_case(cases: Sequence[Case], decisions: Sequence[Decision]) -> list[tuple[Case, list[Decision]]]:
+    of_query: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        of_query.setdefault(decision.query, []).append(decision)
+    return [(case, of_query[case.query]) for case in cases if case.query in of_query]
+
+
+def _row(case: Case, candidate: Candidate) -> LedgerRow:
+    if candidate.verdict is None:
+        raise RuntimeError(f"candidate {candidate.chunk.id} of query {case.query} was left without a verdict")
+    return LedgerRow(
+        query=case.query,
+        chunk=candidate.chunk.id,
+        document=candidate.chunk.document,
+        start=candidate.chunk.start,
+        end=candidate.chunk.end,
+        sources=tuple(FoundBy(name, rank, score) for name, (rank, score) in candidate.found.items()),
+        ensemble_score=candidate.ensemble,
+        cross_score=candidate.cross,
+        positive_cross_score=max(case.positive_cross, default=None),
+        verdict=candidate.verdict,
+        reason=candidate.reason,
+        reviewer=candidate.reviewer,
+    )
+
+
+def _manifest(
+    searcher: Retriever,
+    cross_encoder: Judge | None,
+    settings: MineSettings,
+    home: Home,
+    report: MineReport,
+    queries: Sequence[LedgerQuery],
+    decisions: Sequence[Decision],
+) -> dict[str, Any]:
+    """Return all that took part, so that the ledger can be explained and made again."""
+    release = searcher.release
+    cross = None
+    if report.agreement is not None and cross_encoder is not None:
+        cross = {"name": cross_encoder.spec.name, "fingerprint": cross_encoder.fingerprint}
+    facts = report.as_json()
+    return {
+        "specmine": version("specmine"),
+        "release": release.id,
+        "generation": release.generation,
+        "content": release.content,
+        "fusion_weights": release.fusion.weights,
+        "encoders": {
+            encoder.spec.name: {
+                "version": release.encoders[encoder.spec.name],
+                "document_fingerprint": encoder.fingerprint,
+            }
+            for encoder in searcher.generation.encoders
+        },
+        "cross_encoder": cross,
+        "settings": asdict(settings),
+        "queries_fingerprint": fingerprint_of([asdict(query) for query in queries]),
+        "decisions_fingerprint": fingerprint_of([asdict(decision) for decision in decisions]),
+        "queries": report.queries,
+        **{key: facts[key] for key in ("skipped_queries", "languages", "removed", "decided", "random_missing")},
+        "agreement": facts["agreement"],
+    }

@@ -1,0 +1,109 @@
+"""The cross-encoder is asked: first on a sample, to see whether it can be believed on this corpus, then on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from chunking.document import Chunk
+from indexing.home import Home
+from mining.agreement import Agreement, choose_sample, measure_agreement
+from mining.candidates import Candidate, Case
+from mining.language import language
+from mining.pair_scores import Judge, PairScores
+
+if TYPE_CHECKING:
+    from mining.settings import MineSettings
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, what is done and the total."""
+
+# A judged section may be cut into many chunks; the best of the few that the ensemble ranks highest speaks for it.
+_POSITIVES = 3
+# At the default budget this is one batch of about 120 pairs: what a killed process scores again.
+_CASES_PER_BATCH = 8
+
+
+def score_candidates(
+    cases: Sequence[Case], judge: Judge | None, settings: MineSettings, home: Home, tell: Progress
+) -> Agreement:
+    """Score the judged passages and the hardest open candidates of each query, and say whether the scores count.
+
+    Candidates that cannot be judged, or whose scores are not believed, get the reason in ``without_cross``.
+    """
+    if judge is None:
+        return _distrust_all(cases, Agreement(None, 0, 0, "none is configured"))
+    readable = [case for case in cases if _can_judge(judge, case)]
+    unreadable = [case for case in cases if not _can_judge(judge, case)]
+    _distrust_all(unreadable, Agreement(None, 0, 0, "it cannot judge the language of this query"))
+    if not readable:
+        return Agreement(None, 0, 0, "it cannot judge the language of these queries")
+    scores = PairScores(home, judge)
+    sample = choose_sample(readable, settings.agreement_sample, settings.seed)
+    _score(sample, judge, scores, settings, lambda done: tell("cross-encoder on a sample", done, len(sample)))
+    agreement = measure_agreement(sample, settings.minimum_agreement)
+    if agreement.distrust:
+        return _distrust_all(readable, agreement)
+    sampled = {case.query for case in sample}
+    rest = [case for case in readable if case.query not in sampled]
+    _score(rest, judge, scores, settings, lambda done: tell("cross-encoder", done, len(rest)))
+    return agreement
+
+
+def passage_text(chunk: Chunk) -> str:
+    """Return what the cross-encoder reads of a chunk: what the encoders read, title and section path included.
+
+    Measured on 80 queries over 14 RFCs (ms-marco-MiniLM-L12): an agreement of .63, and of .58 on the bare text.
+    """
+    return chunk.encoder_text or chunk.text
+
+
+def _can_judge(judge: Judge, case: Case) -> bool:
+    return judge.judges(case.language) and any(judge.judges(language(p.text)) for p in case.positives[:_POSITIVES])
+
+
+def _distrust_all(cases: Sequence[Case], agreement: Agreement) -> Agreement:
+    for case in cases:
+        for candidate in case.open():
+            candidate.without_cross = f"cross-encoder not used: {agreement.distrust}"
+            candidate.over_budget = False
+    return agreement
+
+
+def _score(
+    cases: Sequence[Case],
+    judge: Judge,
+    scores: PairScores,
+    settings: MineSettings,
+    tell: Callable[[int], None],
+) -> None:
+    for start in range(0, len(cases), _CASES_PER_BATCH):
+        batch = cases[start : start + _CASES_PER_BATCH]
+        asked: list[tuple[Case, list[Chunk], list[Candidate]]] = []
+        for case in batch:
+            positives = [p for p in case.positives[:_POSITIVES] if judge.judges(language(p.text))]
+            asked.append((case, positives, _shortlist(case, judge, settings.cross_budget)))
+        pairs = [
+            (case.text, passage_text(chunk))
+            for case, positives, candidates in asked
+            for chunk in (*positives, *(candidate.chunk for candidate in candidates))
+        ]
+        logits = iter(scores.score(pairs))
+        for case, positives, candidates in asked:
+            case.positive_cross = [next(logits) for _ in positives]
+            for candidate in candidates:
+                candidate.cross = next(logits)
+        tell(start + len(batch))
+
+
+def _shortlist(case: Case, judge: Judge, budget: int) -> list[Candidate]:
+    hard = [candidate for candidate in case.open() if not candidate.drawn]
+    readable = []
+    for candidate in sorted(hard, key=lambda c: (-(c.ensemble or 0.0), c.chunk.id)):
+        if judge.judges(language(candidate.chunk.text)):
+            readable.append(candidate)
+        else:
+            candidate.without_cross = "cross-encoder not used: it cannot judge the language of this passage"
+    for candidate in readable[budget:]:
+        candidate.over_budget = True
+    return readable[:budget]
