@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from chunking.stored import load_chunks, load_text
 
 from chunking.document import SECTION_SEPARATOR, Chunk
+from chunking.stored import load_chunks, load_text
 from indexing.bm25 import query_vector
 from indexing.embedding import load_vectors
 from indexing.encoders import QueryEncoder, load_query_encoder

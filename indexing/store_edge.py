@@ -25,8 +25,9 @@ _SHARD = "shard"
 _QUERIES_PER_REQUEST = 64
 _SCROLL = 2000
 _UPSERT = 1000
-# Below this many kilobytes of vectors in a segment the engine searches exactly, which is fast enough there.
-_INDEXING_THRESHOLD_KB = 20_000
+# Below this many kilobytes of vectors in a segment (130,000 vectors of 384 dimensions) the engine searches exactly.
+# Measured on 35,941 RFC chunks: the graph index cost .004 nDCG@10 of an encoder, exact search a few milliseconds.
+_INDEXING_THRESHOLD_KB = 200_000
 
 
 class EdgeStore:
