@@ -1,0 +1,291 @@
+"""What the lines of a PDF are: running headers, contents, headings, paragraphs, lists, code."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chunking.document import BlockKind
+from chunking.pdf_lines import PdfLine
+from chunking.pdf_words import Bookmark
+from chunking.sections import follows, is_contents_heading, is_known_heading, parse_numbered, reads_like_title
+
+_EDGE_LINES = 2  # how many lines at a page's top and bottom may be running ones
+_LEADER = re.compile(r"(?:[.·…‥]\s*){3,}[\divxlc]*$|\s\d{1,4}$")
+_DOTTED = re.compile(r"(?:[.·…‥]\s*){3,}\s*[\divxlc]+$")
+_PAGE_NUMBER = re.compile(r"^(\d{1,4})\b|\b(\d{1,4})(?:\s*/\s*\d{1,4})?$")
+_LONE_NUMBER = re.compile(r"[ivxlc]{1,7}|(?:[A-Z]|\d{1,3})[-–]\d{1,3}|[-–—]\s*\d{1,4}\s*[-–—]", re.I)
+_BULLET = re.compile(r"[•●○◦▪■□–—*・‣⁃-]\s*\S|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+\S")
+_LABEL_LINE = re.compile(r"(?:chapter|appendix|part|annex)\s+[\dA-Z]{1,4}|第\s*\d+\s*[章部編]", re.I)
+_NUMBER_PREFIX = re.compile(
+    r"(?:chapter|appendix|part|annex|section|table|figure)?\s*(?:\d{1,3}|[A-Z])(?:\.\d{1,3})*\s*[.:]?\s+|第\s*\d+\s*[章部編節]\s*",
+    re.I,
+)
+_SENTENCE_END = (".", "。", ":", "：", ";", "?", "!", "？", "！")
+_HEADING_WORDS = 160
+
+
+@dataclass
+class Group:
+    """Lines that make one block."""
+
+    kind: BlockKind
+    lines: list[PdfLine] = field(default_factory=list)
+    level: int = 0
+    contents: bool = False  # part of a table of contents: kept in the text, left out of the blocks
+
+
+def without_running_lines(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]:
+    """Leave out running headers, footers and page numbers.
+
+    The highest or lowest line of a page is one when its text stands at the same height on three pages or more, or when
+    it begins or ends with the page's number; the line next to it is asked when it was one.
+    """
+    edges = [_edges(lines) for lines in pages]
+    repeated = Counter(_place(line) for edge in edges for side in edge for line in side)
+    offset = _page_number_offset(edges)
+
+    def running(line: PdfLine) -> bool:
+        if repeated[_place(line)] >= 3 or _LONE_NUMBER.fullmatch(line.text):
+            return True
+        return offset is not None and line.page + offset in _numbers(line.text)
+
+    removed = {id(line) for edge in edges for side in edge for line in itertools.takewhile(running, side)}
+    return [[line for line in lines if id(line) not in removed] for lines in pages]
+
+
+def _edges(lines: Sequence[PdfLine]) -> tuple[list[PdfLine], list[PdfLine]]:
+    """Return the outermost lines at the top and at the bottom, wherever they stand in reading order."""
+    by_height = sorted(lines, key=lambda line: line.base)
+    return by_height[::-1][:_EDGE_LINES], by_height[:_EDGE_LINES]
+
+
+def _place(line: PdfLine) -> tuple[str, int]:
+    return line.text, round(line.base / 4)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for match in _PAGE_NUMBER.finditer(text) for number in match.groups() if number]
+
+
+def _page_number_offset(edges: Sequence[tuple[list[PdfLine], list[PdfLine]]]) -> int | None:
+    """Return printed page number minus page index, if at least a third of the pages (and three) agree on it."""
+    outermost = [[line for side in edge for line in side] for edge in edges]
+    votes = Counter(
+        offset for lines in outermost for offset in {n - line.page for line in lines for n in _numbers(line.text)}
+    )
+    if not votes:
+        return None
+    offset, count = votes.most_common(1)[0]
+    return offset if count >= max(3, len(edges) / 3) else None
+
+
+def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int, int]]) -> list[Group]:
+    """Return the blocks of all pages in reading order, given what ``outline_headings`` found."""
+    every = [line for lines in pages for line in lines]
+    finder = _HeadingFinder(every, bool(headings))
+    leadings = _leadings(every)
+    groups: list[Group] = []
+    listing = False  # below a heading "Contents", up to the next that the outline names
+    for lines in pages:
+        leaders = _is_contents(lines)
+        i = 0
+        while i < len(lines):
+            length, level = headings.get(id(lines[i]), (0, 0))
+            if leaders:
+                length = 0
+            elif length:
+                finder.passed(lines[i], level)
+                listing = is_contents_heading(lines[i].text)
+            elif not listing:
+                length, level = finder.heading(lines, i)
+            contents = leaders or listing
+            if length:
+                groups.append(Group("heading", lines[i : i + length], level))
+                i += length
+                continue
+            kind = _kind(lines, i)
+            leading = leadings.get(round(lines[i].size), 1.2 * lines[i].size)
+            if not groups or groups[-1].contents != contents or _begins_block(groups[-1], lines[i], kind, leading):
+                groups.append(Group(kind, contents=contents))
+            groups[-1].lines.append(lines[i])
+            i += 1
+    return groups
+
+
+def _is_contents(lines: Sequence[PdfLine]) -> bool:
+    """Whether a page is one of a table of contents or an index of figures: most lines end in dots and a page number."""
+    dotted = sum(1 for line in lines if _DOTTED.search(line.text))
+    numbered = sum(1 for line in lines if _LEADER.search(line.text))
+    return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
+
+
+def _leadings(lines: Sequence[PdfLine]) -> dict[int, float]:
+    """Return the usual distance between base lines for every font size, the size rounded to points."""
+    distances: dict[int, Counter[float]] = defaultdict(Counter)
+    for above, line in itertools.pairwise(lines):
+        distance = above.base - line.base
+        if above.page == line.page and 0.8 * line.size <= distance <= 2 * line.size:
+            distances[round(line.size)][round(distance * 4) / 4] += 1
+    return {size: counts.most_common(1)[0][0] for size, counts in distances.items()}
+
+
+def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
+    """Tell what kind of block begins at line ``i``."""
+    line = lines[i]
+    if line.monospaced:
+        return "code"
+    if line.cells > 1 and i + 1 < len(lines) and lines[i + 1].cells > 1:
+        return "table"
+    return "list" if _BULLET.match(line.text) else "paragraph"
+
+
+def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) -> bool:
+    """Whether ``line``, of a kind by its own look, does not go on what ``group`` ends with."""
+    last = group.lines[-1]
+    if group.kind == "heading" or (group.kind == "code") != line.monospaced:
+        return True
+    if line.page != last.page or line.bottom > last.top:  # a new page or column: a sentence may go on there
+        return group.kind in ("code", "table") or last.text.endswith(_SENTENCE_END) or not _goes_on(last, line)
+    distance = last.base - line.base
+    if group.kind == "table":  # a row, or the second line of a cell that is not the first
+        return distance > 2 * leading or (line.cells == 1 and line.left < group.lines[0].left + 2 * line.size)
+    if kind == "table" or abs(last.size - line.size) > 0.12 * last.size + 0.3 or distance > 1.25 * leading:
+        return True
+    if _BULLET.match(line.text) and not last.hyphen and not _is_wrapped(group, line):
+        return True
+    return group.kind == "paragraph" and len(group.lines) > 1 and line.left - last.left > 0.9 * last.size
+
+
+def _is_wrapped(group: Group, line: PdfLine) -> bool:
+    """Whether what looks like a bullet is a wrapped word, such as "a)" or a dash within a paragraph."""
+    last = group.lines[-1]
+    return abs(line.left - last.left) < 1 and not last.text.endswith(_SENTENCE_END) and group.kind == "paragraph"
+
+
+def _goes_on(last: PdfLine, line: PdfLine) -> bool:
+    first = line.text[0]
+    return last.hyphen or first.islower() or (ord(first) > 0x3000 and not _BULLET.match(line.text))
+
+
+# -- headings --------------------------------------------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W", "", unicodedata.normalize("NFKC", text)).lower()
+
+
+def _unnumbered(text: str) -> str:
+    return _plain(_NUMBER_PREFIX.sub("", text.strip(), count=1))
+
+
+def outline_headings(pages: Sequence[list[PdfLine]], outline: Sequence[Bookmark]) -> dict[int, tuple[int, int]]:
+    """Find the lines that the outline's entries name: ``id`` of the first line → (number of lines, level)."""
+    found: dict[int, tuple[int, int]] = {}
+    taken: set[int] = set()
+    for bookmark in outline:
+        wanted = {_plain(bookmark.title), _unnumbered(bookmark.title)} - {""}
+        candidates = []
+        for lines in pages[bookmark.page - 1 : bookmark.page + 1]:
+            candidates += [(lines, i, n) for i, n in _matches(lines, wanted) if id(lines[i]) not in taken]
+            if candidates:
+                break
+        if not candidates:
+            continue
+        lines, i, length = max(candidates, key=lambda candidate: candidate[0][candidate[1]].size)
+        while i and id(lines[i - 1]) not in taken and _LABEL_LINE.fullmatch(lines[i - 1].text):
+            i, length = i - 1, length + 1  # "Chapter 4" stands on a line of its own above
+        taken.update(id(line) for line in lines[i : i + length])
+        found[id(lines[i])] = (length, bookmark.level)
+    return found
+
+
+def _matches(lines: Sequence[PdfLine], wanted: set[str]) -> Iterator[tuple[int, int]]:
+    longest = max(map(len, wanted), default=0)
+    for i in range(len(lines)):
+        joined = ""
+        for length in range(1, min(4, len(lines) - i) + 1):
+            joined += " " + lines[i + length - 1].text
+            if len(_plain(joined)) > longest + 20:
+                break
+            if _plain(joined) in wanted or _unnumbered(joined) in wanted:
+                yield i, length
+                break
+
+
+class _HeadingFinder:
+    """Decides by number and look which lines are headings, where there is no outline or below its lowest entries."""
+
+    def __init__(self, lines: Sequence[PdfLine], outlined: bool) -> None:
+        sizes: Counter[float] = Counter()
+        for line in lines:
+            sizes[round(line.size, 1)] += len(line.text)
+        self._body = sizes.most_common(1)[0][0] if sizes else 10.0
+        self._bold_body = sum(len(line.text) for line in lines if line.bold) * 2 > sum(len(line.text) for line in lines)
+        larger = {size for size, count in sizes.items() if size > 1.15 * self._body and count >= 4}
+        self._ranks = {size: rank for rank, size in enumerate(sorted(larger, reverse=True)[:4], 1)}
+        self._outlined = outlined
+        self._last: tuple[int, ...] = ()
+        self._level = 0
+        self._shift = 0  # how much deeper the outline's levels are than the numbers' own
+
+    def passed(self, line: PdfLine, level: int) -> None:
+        """Take note of a heading that the outline gave."""
+        self._level = level
+        if numbered := parse_numbered(line.text):
+            self._last, self._shift = numbered.number, level - numbered.level
+
+    def heading(self, lines: Sequence[PdfLine], i: int) -> tuple[int, int]:
+        """Return how many lines a heading beginning at line ``i`` takes and its level, (0, 0) if none begins there."""
+        line = lines[i]
+        distinct = line.size > 1.05 * self._body or (line.bold and not self._bold_body)
+        if not distinct or line.monospaced or line.size < 0.9 * self._body or not self._alone(lines, i):
+            return 0, 0
+        length = 1
+        while i + length < len(lines) and length < 4 and self._same_heading(lines[i + length - 1], lines[i + length]):
+            length += 1
+        text = " ".join(part.text for part in lines[i : i + length])
+        if len(text) > _HEADING_WORDS:
+            return 0, 0
+        numbered = parse_numbered(text)
+        if numbered and reads_like_title(numbered.title) and follows(self._last, numbered.number):
+            level = numbered.level + self._shift
+            if self._outlined and level <= self._level and self._level:
+                return 0, 0
+            self._last = numbered.number
+            return length, max(1, level)
+        rank = self._ranks.get(round(line.size, 1), 0)
+        if self._outlined or numbered or not (rank or is_known_heading(text)) or not reads_like_title(text):
+            return 0, 0
+        return length, rank or 1
+
+    def _alone(self, lines: Sequence[PdfLine], i: int) -> bool:
+        """Whether the line above ends its own block: bold words within a paragraph are no heading."""
+        if i == 0:
+            return True
+        above = lines[i - 1]
+        return (
+            above.bottom - lines[i].top > 0.15 * self._body
+            or lines[i].bottom > above.top
+            or above.size != lines[i].size
+        )
+
+    def _same_heading(self, line: PdfLine, following: PdfLine) -> bool:
+        alike = abs(line.size - following.size) < 0.3 and line.bold == following.bold
+        near = -0.5 * line.size < line.bottom - following.top < 0.6 * line.size
+        return alike and near and parse_numbered(following.text) is None
+
+
+def guess_title(pages: Sequence[list[PdfLine]]) -> str:
+    """Return the words set largest on the first page that has text, or "" if they are no larger than the rest."""
+    sizes = [line.size for lines in pages for line in lines]
+    lines = next((lines for lines in pages if lines), [])
+    largest = max((line.size for line in lines), default=0.0)
+    if not lines or largest < 1.2 * statistics.median(sizes):
+        return ""
+    return " ".join(line.text for line in lines if line.size > largest - 0.5)[:200]

@@ -1,0 +1,222 @@
+"""Lines of a PDF page in reading order, put together from the words as they were drawn.
+
+Programs draw a page in any order: emphasised words after the sentence they belong to, labels before the text beside
+them. So words are joined to runs as drawn, runs that touch on one base line are joined to lines, and the lines are
+ordered by their place, column by column where the page has columns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chunking.pdf_words import Word
+
+_WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
+_TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
+_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_MOST_SPACES = 40
+_MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by height alone
+
+
+@dataclass(frozen=True, slots=True)
+class PdfLine:
+    """One line, or one row of cells: text, page, box in points (y grows upwards), base line, look.
+
+    ``cells`` is how many stretches with wide gaps between them it has; ``hyphen``: its last word goes on.
+    """
+
+    text: str
+    page: int
+    left: float
+    right: float
+    bottom: float
+    top: float
+    base: float
+    bold: bool
+    monospaced: bool
+    hyphen: bool
+    cells: int
+
+    @property
+    def size(self) -> float:
+        """The height of the font, in points."""
+        return self.top - self.bottom
+
+
+@dataclass(slots=True)
+class _Run:
+    """Words that stand side by side on one line."""
+
+    words: list[Word]
+    left: float
+    right: float
+    bottom: float
+    top: float
+    base: float
+
+    @property
+    def size(self) -> float:
+        return self.top - self.bottom
+
+
+def page_lines(words: Sequence[Word], page: int) -> list[PdfLine]:
+    """Return the lines of a page, numbered ``page``, in reading order; turned text stands apart."""
+    lines: list[PdfLine] = []
+    for turns in dict.fromkeys(word.quarter_turns for word in words):
+        runs = _touching(_runs([word for word in words if word.quarter_turns == turns]))
+        lines += [_row(row, page) for part in _columns(runs) for row in _rows(part)]
+    return lines
+
+
+def _runs(words: Sequence[Word]) -> list[_Run]:
+    """Join words that follow each other as drawn and stand side by side."""
+    runs: list[_Run] = []
+    for word in words:
+        last = runs[-1] if runs else None
+        if last is not None and _beside(last, word):
+            last.words.append(word)
+            last.right = max(last.right, word.right)
+            last.bottom, last.top = min(last.bottom, word.bottom), max(last.top, word.top)
+        else:
+            runs.append(_Run([word], word.left, word.right, word.bottom, word.top, word.base))
+    return runs
+
+
+def _beside(run: _Run, word: Word) -> bool:
+    overlap = min(run.top, word.top) - max(run.bottom, word.bottom)
+    size = max(run.words[-1].size, word.size)
+    return overlap > 0.5 * min(run.size, word.size) and -0.3 * size <= word.left - run.right <= _WORD_GAP * size
+
+
+def _touching(runs: list[_Run]) -> list[_Run]:
+    """Join runs of one base line that touch, whatever was drawn between them."""
+    joined: list[_Run] = []
+    for run in sorted(runs, key=lambda run: (-round(run.base), run.left)):
+        near = [other for other in joined[-40:] if abs(other.base - run.base) <= 0.15 * run.size + 0.5]
+        home = next(
+            (other for other in near if -0.3 * run.size <= run.left - other.right <= _TOUCHING * run.size), None
+        )
+        if home is None:
+            joined.append(run)
+            continue
+        home.words += run.words
+        home.right = max(home.right, run.right)
+        home.bottom, home.top = min(home.bottom, run.bottom), max(home.top, run.top)
+    return joined
+
+
+# -- columns ---------------------------------------------------------------------------------------------------------
+
+
+def _columns(runs: list[_Run], depth: int = 0) -> list[list[_Run]]:
+    """Divide the runs at a gutter into what stands above it, left and right of it and below, in reading order."""
+    gutter = _gutter(runs) if depth < 3 else None
+    if gutter is None:
+        return [runs] if runs else []
+    across = sorted((run for run in runs if run.left < gutter < run.right), key=lambda run: -run.base)
+    parts: list[list[_Run]] = []
+    rest = [run for run in runs if not run.left < gutter < run.right]
+    for bar in across:  # a line across both columns ends what stands above it
+        above = [run for run in rest if run.base > bar.base]
+        rest = [run for run in rest if run.base <= bar.base]
+        parts += [*_left_and_right(above, gutter, depth), [bar]]
+    return parts + _left_and_right(rest, gutter, depth)
+
+
+def _left_and_right(runs: list[_Run], gutter: float, depth: int) -> list[list[_Run]]:
+    left = [run for run in runs if run.right <= gutter]
+    right = [run for run in runs if run.left >= gutter]
+    return _columns(left, depth + 1) + _columns(right, depth + 1)
+
+
+def _gutter(runs: Sequence[_Run]) -> float | None:
+    """Return the x between two columns of prose, or None.
+
+    It lies in the middle half, is crossed by a tenth of the runs at most, and on both sides stand at least eight
+    lines of prose over most of the same height. Rows of a table are no prose: their cells are short.
+    """
+    if not 20 <= len(runs) <= _MOST_RUNS:
+        return None
+    left, right = min(run.left for run in runs), max(run.right for run in runs)
+    for step in range(40):  # from the middle outwards
+        x: float = (left + right) / 2 + (right - left) * 0.25 * ((step + 1) // 2 / 20) * (-1) ** step
+        crossing = sum(run.left < x < run.right for run in runs)
+        if crossing * 10 > len(runs):
+            continue
+        sides = [[run for run in runs if run.right <= x], [run for run in runs if run.left >= x]]
+        if all(_is_prose(side) for side in sides) and _same_height(*sides):
+            return x
+    return None
+
+
+def _is_prose(runs: Sequence[_Run]) -> bool:
+    words = sum(len(run.words) for run in runs)
+    characters = sum(len(word.text) for run in runs for word in run.words)
+    return len(runs) >= 8 and (words >= 4 * len(runs) or characters >= 25 * len(runs))
+
+
+def _same_height(left: Sequence[_Run], right: Sequence[_Run]) -> bool:
+    """Whether the two sides share more than half of the height of the lower one."""
+    (bottom, top), (other_bottom, other_top) = _height(left), _height(right)
+    shared = min(top, other_top) - max(bottom, other_bottom)
+    return shared > 0.5 * min(top - bottom, other_top - other_bottom)
+
+
+def _height(runs: Sequence[_Run]) -> tuple[float, float]:
+    bases = [run.base for run in runs]
+    return min(bases), max(bases)
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
+    """Order the runs from the top down; those on one base line are a row, from left to right."""
+    rows: list[list[_Run]] = []
+    for run in sorted(runs, key=lambda run: -run.base):
+        if rows and abs(rows[-1][0].base - run.base) <= 0.25 * min(rows[-1][0].size, run.size):
+            rows[-1].append(run)
+        else:
+            rows.append([run])
+    return [sorted(row, key=lambda run: run.left) for row in rows]
+
+
+def _row(row: Sequence[_Run], page: int) -> PdfLine:
+    words = [word for run in row for word in run.words]
+    monospaced = all(word.monospaced for word in words)
+    largest = max(words, key=lambda word: (len(word.text), word.size))
+    return PdfLine(
+        text=_spaced(words) if monospaced else " | ".join(_joined(run.words) for run in row),
+        page=page,
+        left=row[0].left,
+        right=max(run.right for run in row),
+        bottom=largest.bottom,
+        top=largest.top,
+        base=largest.base,
+        bold=sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words),
+        monospaced=monospaced,
+        hyphen=words[-1].hyphen,
+        cells=1 if monospaced else len(row),
+    )
+
+
+def _joined(words: Sequence[Word]) -> str:
+    """Join words with blanks, but those that touch: a full stop set in another font, two Japanese words."""
+    text = words[0].text
+    for before, word in itertools.pairwise(words):
+        gap = word.left - before.right
+        wide = _WIDE.match(before.text[-1]) and _WIDE.match(word.text[0])
+        text += word.text if gap < (0.3 if wide else 0.12) * word.size else " " + word.text
+    return text
+
+
+def _spaced(words: Sequence[Word]) -> str:
+    """Join monospaced words with as many blanks as the gaps between them have room for."""
+    text = words[0].text
+    for before, word in itertools.pairwise(words):
+        width = (before.right - before.left) / len(before.text) or 1.0
+        text += " " * min(_MOST_SPACES, max(1, round((word.left - before.right) / width))) + word.text
+    return text

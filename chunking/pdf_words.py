@@ -1,0 +1,225 @@
+"""Words with their place and look, page by page, from a PDF: pdfium first, pypdf where pdfium cannot open it."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from chunking.document import UnreadableError
+from chunking.limits import ReadLimits
+
+_MOST_BOOKMARKS = 20_000
+_DEEPEST_BOOKMARK = 12
+_WORD = re.compile("[^\\s\x02\ufffe]+([\x02\ufffe]?)")  # pdfium writes U+0002 or U+FFFE for a hyphen at a line's end
+_BOLD = re.compile(r"bold|black|heavy|medi(?!um)|demi|cmbx|-bd|-w[6-9]", re.I)
+_MONOSPACED = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|code", re.I)
+_FIXED_PITCH = 1  # PDF 32000-1, table 123: font flags
+_FORCE_BOLD = 1 << 18
+# Ligatures, and the radicals that some Japanese fonts give instead of the characters: the rest of NFKC would turn
+# 10² into 102.
+_COMPATIBLE = re.compile("[\ufb00-\ufb06\u2e80-\u2fdf\uf900-\ufaff\u00a0]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word: its box in points (y grows upwards), base line, and look; ``hyphen``: it goes on in the next line.
+
+    ``quarter_turns`` is how often it was turned left by 90 degrees; the box is that of the word turned upright.
+    """
+
+    text: str
+    left: float
+    right: float
+    bottom: float
+    top: float
+    base: float
+    bold: bool
+    monospaced: bool
+    hyphen: bool
+    quarter_turns: int = 0
+
+    @property
+    def size(self) -> float:
+        """The height of the first character's font, in points."""
+        return self.top - self.bottom
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """An entry of the PDF's outline; ``level`` is 1 at the top."""
+
+    title: str
+    level: int
+    page: int
+
+
+@dataclass(frozen=True)
+class PdfContent:
+    """What a PDF holds: the words of every page as drawn, the outline, its own title, and what was damaged."""
+
+    pages: list[list[Word]]
+    outline: list[Bookmark]
+    title: str
+    warnings: list[str]
+
+
+def read_content(path: Path, limits: ReadLimits) -> PdfContent:
+    """Read the words of all pages. Raises UnreadableError."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if b"%PDF-" not in head:
+        raise UnreadableError(f"not a PDF: the file begins with {ascii(head[:8])[1:]}")
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == pdfium.FPDF_ERR_PASSWORD:
+            raise UnreadableError("encrypted: it opens only with a password") from None
+        return _read_with_pypdf(path, limits, str(error))
+    with document:
+        _check_pages(len(document), limits)
+        content = PdfContent([], _outline(document), document.get_metadata_value("Title"), [])
+        characters = 0
+        for number in range(1, len(document) + 1):
+            try:
+                words = _page_words(document, number)
+            except pypdfium2.PdfiumError as error:
+                content.warnings.append(f"page {number} is damaged: {error}")
+                words = []
+            content.pages.append(words)
+            characters += sum(len(word.text) for word in words)
+            if characters > limits.characters:
+                raise UnreadableError(f"more than {limits.characters} characters of text", page=number)
+    return content
+
+
+def _check_pages(pages: int, limits: ReadLimits) -> None:
+    if not pages:
+        raise UnreadableError("the PDF has no pages")
+    if pages > limits.pages:
+        raise UnreadableError(f"{pages} pages, more than the limit of {limits.pages}")
+
+
+def _outline(document: pypdfium2.PdfDocument) -> list[Bookmark]:
+    bookmarks = []
+    for entry in itertools.islice(document.get_toc(max_depth=_DEEPEST_BOOKMARK), _MOST_BOOKMARKS):
+        destination = entry.get_dest()
+        page = destination.get_index() if destination else None
+        title = printable(entry.get_title())
+        if page is not None and title:
+            bookmarks.append(Bookmark(title, entry.level + 1, page + 1))
+    return bookmarks
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters, ligatures and compatibility radicals, blanks single."""
+    text = _COMPATIBLE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return " ".join(_UNPRINTABLE.sub("", text).split())
+
+
+def _page_words(document: pypdfium2.PdfDocument, number: int) -> list[Word]:
+    page = document[number - 1]
+    try:
+        text_page = page.get_textpage()
+        try:
+            return list(_words(text_page))
+        finally:
+            text_page.close()
+    finally:
+        page.close()
+
+
+def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
+    count = text_page.count_chars()
+    text = text_page.get_text_range() if count else ""
+    if len(text) != count:  # characters without a Unicode value are left out: take them one by one, so that places fit
+        text = "".join(chr(pdfium.FPDFText_GetUnicode(text_page, i)) for i in range(count))
+    begin, end = pdfium.FS_RECTF(), pdfium.FS_RECTF()
+    x, y, flags = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
+    font = ctypes.create_string_buffer(128)
+    for match in _WORD.finditer(text):
+        word = printable(match[0])
+        if not word:
+            continue
+        first, last = match.start(), match.end() - 1 - len(match[1])
+        pdfium.FPDFText_GetLooseCharBox(text_page, first, begin)
+        pdfium.FPDFText_GetLooseCharBox(text_page, last, end)
+        pdfium.FPDFText_GetCharOrigin(text_page, first, x, y)
+        pdfium.FPDFText_GetFontInfo(text_page, first, font, len(font), flags)
+        name = font.value.decode("utf-8", "replace")
+        quarter_turns = _quarter_turns(text_page, first)
+        left, bottom, _, top = _upright(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
+        _, _, right, _ = _upright(end.left, end.bottom, end.right, end.top, quarter_turns)
+        _, base, _, _ = _upright(x.value, y.value, x.value, y.value, quarter_turns)
+        yield Word(
+            text=word,
+            left=left,
+            right=right,
+            bottom=bottom,
+            top=top,
+            base=base,
+            bold=bool(flags.value & _FORCE_BOLD) or _BOLD.search(name) is not None,
+            monospaced=bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None,
+            hyphen=bool(match[1]),
+            quarter_turns=quarter_turns,
+        )
+
+
+def _quarter_turns(text_page: pypdfium2.PdfTextPage, place: int) -> int:
+    """Return how often the text at a place is turned left by 90 degrees; pdfium gives the angle clockwise."""
+    angle: float = pdfium.FPDFText_GetCharAngle(text_page, place)
+    return -round(angle / (math.pi / 2)) % 4
+
+
+def _upright(left: float, bottom: float, right: float, top: float, quarter_turns: int) -> tuple[float, ...]:
+    """Turn a box (left, bottom, right, top) right by so many times 90 degrees around the page's origin."""
+    for _ in range(quarter_turns):
+        left, bottom, right, top = bottom, -right, top, -left
+    return left, bottom, right, top
+
+
+def _read_with_pypdf(path: Path, limits: ReadLimits, reason: str) -> PdfContent:
+    """Read what pdfium refuses: pypdf mends some broken files. It tells no places; lines are set one below another."""
+    import pypdf  # here, because few documents need it and workers start the faster without
+
+    try:
+        reader = pypdf.PdfReader(path)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise UnreadableError("encrypted: it opens only with a password")
+        pages = len(reader.pages)
+    except UnreadableError:
+        raise
+    except Exception as error:  # pypdf raises what comes: KeyError, RecursionError, its own
+        raise UnreadableError(f"damaged PDF: {reason.strip().rstrip('.')}") from error
+    _check_pages(pages, limits)
+    content = PdfContent([], [], "", ["read with pypdf, without layout: pdfium could not open the file"])
+    characters = 0
+    for number in range(1, pages + 1):
+        try:
+            texts = [line for text in reader.pages[number - 1].extract_text().splitlines() if (line := printable(text))]
+        except MemoryError:
+            raise
+        except Exception as error:  # as above, for one page
+            content.warnings.append(f"page {number} is damaged: {type(error).__name__}")
+            texts = []
+        content.pages.append([_placed(text, row) for row, text in enumerate(texts)])
+        characters += sum(map(len, texts))
+        if characters > limits.characters:
+            raise UnreadableError(f"more than {limits.characters} characters of text", page=number)
+    return content
+
+
+def _placed(text: str, row: int) -> Word:
+    """Return a whole line as one word, set below the rows before it."""
+    return Word(text, 0, 500, 700 - 12 * row, 710 - 12 * row, 700 - 12 * row, False, False, False)

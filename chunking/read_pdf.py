@@ -1,0 +1,122 @@
+"""PDF: the text is rebuilt from the pages' lines: running lines left out, words and paragraphs joined again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from chunking.document import Block, Document, Page, UnreadableError
+from chunking.limits import ReadLimits
+from chunking.pdf_layout import Group, group_lines, guess_title, outline_headings, without_running_lines
+from chunking.pdf_lines import PdfLine, page_lines
+from chunking.pdf_words import printable, read_content
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
+
+
+def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    """Read a PDF. Pages without text stay, with an empty span. Raises UnreadableError."""
+    content = read_content(path, limits)
+    lines = [page_lines(words, number) for number, words in enumerate(content.pages, 1)]
+    kept = without_running_lines(lines)
+    headings = outline_headings(kept, content.outline)
+    groups = group_lines(kept, headings)
+    if not groups:
+        raise UnreadableError(f"none of the {len(kept)} pages has text: scanned pages need character recognition first")
+    text, blocks, pages = _assemble(groups, len(kept))
+    title = printable(content.title)
+    if _NO_TITLE.fullmatch(title):
+        title = guess_title(kept) or PurePosixPath(document_id).stem
+    return Document(
+        id=document_id,
+        content_hash=_sha256(path),
+        title=title,
+        text=text,
+        pages=tuple(pages),
+        blocks=tuple(blocks),
+        metadata={"format": "pdf"},
+        warnings=(*content.warnings, *_warnings(pages, groups, len(content.outline) - len(headings))),
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _warnings(pages: Sequence[Page], groups: Sequence[Group], lost_bookmarks: int) -> list[str]:
+    warnings = []
+    if lost_bookmarks:
+        warnings.append(f"{lost_bookmarks} entries of the outline name no line of the text")
+    if empty := [page.number for page in pages if page.start == page.end]:
+        warnings.append(f"{len(empty)} pages without text: {_ranges(empty)}")
+    if contents := sorted({line.page for group in groups if group.contents for line in group.lines}):
+        warnings.append(f"table of contents left out of the chunks: pages {_ranges(contents)}")
+    return warnings
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write page numbers shortly: 1, 4-7."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    shown = [f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts]
+    return ", ".join(shown[:20]) + (" ..." if len(shown) > 20 else "")
+
+
+def _assemble(groups: Sequence[Group], page_count: int) -> tuple[str, list[Block], list[Page]]:
+    """Write the groups one after another; note where every block and every page begins and ends."""
+    words = Counter(word.lower() for group in groups for line in group.lines for word in _WORD.findall(line.text))
+    parts: list[str] = []
+    length = 0
+    blocks: list[Block] = []
+    spans: dict[int, tuple[int, int]] = {}
+    for group in groups:
+        begin = length
+        for i, line in enumerate(group.lines):
+            following = group.lines[i + 1] if i + 1 < len(group.lines) else None
+            text, separator = _line_and_separator(line, following, group, words)
+            spans[line.page] = (spans.get(line.page, (length, 0))[0], length + len(text))
+            parts += [text, separator]
+            length += len(text) + len(separator)
+        end = length - 2
+        if not group.contents:
+            blocks.append(Block(group.kind, group.lines[0].page, begin, end, group.level))
+    pages: list[Page] = []
+    for number in range(1, page_count + 1):
+        at = pages[-1].end if pages else 0
+        start, end = spans.get(number, (at, at))
+        pages.append(Page(number, start, end))
+    return "".join(parts), blocks, pages
+
+
+def _line_and_separator(line: PdfLine, following: PdfLine | None, group: Group, words: Counter[str]) -> tuple[str, str]:
+    """Return the line's text and what stands between it and the next, or after the group."""
+    if following is None:
+        return line.text + ("-" if line.hyphen else ""), "\n\n"
+    if group.kind in ("code", "table") or group.contents:
+        return line.text + ("-" if line.hyphen else ""), "\n"
+    if line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
+        return _joined_word(line.text, following.text, words), ""
+    wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
+    return line.text, "" if wide else " "
+
+
+def _joined_word(text: str, following: str, words: Counter[str]) -> str:
+    """Drop a hyphen at a line's end where it parts a word: not where the document has the word with one elsewhere."""
+    last, first = _LAST_WORD.search(text), _FIRST_WORD.match(following)
+    stem = text.removesuffix("-")
+    if last is None or first is None:
+        return stem + "-"
+    compound = f"{last[1]}-{first[0]}".lower()
+    return stem + "-" if words[compound] > words[compound.replace("-", "")] else stem

@@ -1,0 +1,73 @@
+"""One document in any known format, read within limits."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from chunking.document import LONGEST_TITLE, Document, UnreadableError
+from chunking.limits import ReadLimits
+from chunking.read_text import read_text
+
+__all__ = ["READERS", "ReadLimits", "Reader", "read"]
+
+Reader = Callable[[Path, str, ReadLimits], Document]
+
+
+def read(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    """Read a document by its suffix.
+
+    Raises UnreadableError where the file is missing, special, too large, of no known format, damaged or without text.
+    It does not guard against hanging or exhausting memory: that is ``chunking.worker``'s part.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UnreadableError(f"no reader for {path.suffix or 'files without a suffix'}; known: {', '.join(READERS)}")
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("not a regular file")
+        if status.st_size > limits.megabytes * 1_000_000:
+            size = f"{status.st_size / 1e6:.0f} MB"
+            raise UnreadableError(f"the file has {size}, more than the limit of {limits.megabytes} MB")
+        if not status.st_size:
+            raise UnreadableError("the file is empty (0 bytes)")
+        document = reader(path, document_id, limits)
+    except OSError as error:
+        raise UnreadableError(f"cannot be opened: {error.strerror or error}") from error
+    return replace(document, title=" ".join(document.title.split())[:LONGEST_TITLE])
+
+
+# The libraries of the other formats are loaded with the first document that needs them, so that a process starts fast.
+
+
+def _read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_pdf import read_pdf
+
+    return read_pdf(path, document_id, limits)
+
+
+def _read_markdown(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_markdown import read_markdown
+
+    return read_markdown(path, document_id, limits)
+
+
+def _read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_html import read_html
+
+    return read_html(path, document_id, limits)
+
+
+READERS: dict[str, Reader] = {
+    ".pdf": _read_pdf,
+    ".txt": read_text,
+    ".text": read_text,
+    ".md": _read_markdown,
+    ".markdown": _read_markdown,
+    ".html": _read_html,
+    ".htm": _read_html,
+    ".xhtml": _read_html,
+}

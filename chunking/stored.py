@@ -1,0 +1,63 @@
+"""A read document on disk: ``document.json`` (all but the text), ``text.txt`` (UTF-8) and ``chunks.jsonl``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from chunking.document import Block, Chunk, Document, Page
+
+_BLOCK_FIELDS = ("kind", "page", "start", "end", "level")
+
+
+def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
+    """Write the three files into ``directory``, making it if need be. Not atomic: the caller renames the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    record = {
+        "id": document.id,
+        "content_hash": document.content_hash,
+        "title": document.title,
+        "pages": [[page.number, page.start, page.end] for page in document.pages],
+        "blocks": [[getattr(block, name) for name in _BLOCK_FIELDS] for block in document.blocks],
+        "metadata": document.metadata,
+        "warnings": document.warnings,
+    }
+    (directory / "document.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    (directory / "text.txt").write_bytes(document.text.encode())  # bytes: line ends stay as they are
+    with (directory / "chunks.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+        for chunk in chunks:
+            file.write(json.dumps(asdict(chunk), ensure_ascii=False) + "\n")
+
+
+def load(directory: Path) -> tuple[Document, list[Chunk]]:
+    """Read back what ``save`` wrote."""
+    record = json.loads((directory / "document.json").read_text(encoding="utf-8"))
+    document = Document(
+        id=record["id"],
+        content_hash=record["content_hash"],
+        title=record["title"],
+        text=load_text(directory),
+        pages=tuple(Page(*page) for page in record["pages"]),
+        blocks=tuple(Block(**dict(zip(_BLOCK_FIELDS, block, strict=True))) for block in record["blocks"]),
+        metadata=record["metadata"],
+        warnings=tuple(record["warnings"]),
+    )
+    return document, load_chunks(directory)
+
+
+def load_text(directory: Path) -> str:
+    """Read the document's text alone."""
+    return (directory / "text.txt").read_bytes().decode()
+
+
+def load_chunks(directory: Path) -> list[Chunk]:
+    """Read the chunks alone."""
+    with (directory / "chunks.jsonl").open(encoding="utf-8", newline="\n") as file:
+        return [_chunk(json.loads(line)) for line in file]
+
+
+def _chunk(record: dict[str, object]) -> Chunk:
+    section = record.pop("section")
+    return Chunk(section=tuple(section), **record)  # type: ignore[arg-type]

@@ -1,0 +1,315 @@
+"""Reading hostile documents in processes that may die: a crash, a hang or a bomb costs one document, never the batch.
+
+The parent starts ``python -m chunking.worker`` a few times and speaks JSON lines with it over pipes: first the
+settings, then one job at a time. A worker bounds its own address space; the parent kills one that takes too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, TextIO, cast
+
+from chunking.document import UnreadableError
+from chunking.limits import ReadLimits
+from chunking.readers import read
+from chunking.splitters import ChunkSettings, chunk, shortened
+from chunking.stored import save
+from chunking.tokens import TokenCounter
+
+_MEGABYTE = 1024 * 1024
+_START_SECONDS = 300.0
+_LONGEST_REASON = 500
+_MOST_WARNINGS = 50
+
+
+@dataclass(frozen=True)
+class Job:
+    """A document to read: its file, its id, and the directory that ``chunking.stored`` writes it to."""
+
+    path: Path
+    document_id: str
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Read:
+    """A document that was read, cut and stored."""
+
+    job: Job
+    pages: int
+    pages_without_text: int
+    chunks: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A document that could not be read, with the reason and, where known, the page."""
+
+    job: Job
+    reason: str
+    page: int | None = None
+
+
+# -- the parent's side -----------------------------------------------------------------------------------------------
+
+
+def read_and_chunk_all(
+    jobs: Sequence[Job],
+    limits: ReadLimits,
+    chunk_settings: ChunkSettings,
+    tokenizers: Sequence[Path],
+    workers: int = 2,
+) -> Iterator[Read | Unread]:
+    """Read, cut and store every job; yield one result for each, as they are done.
+
+    Raises ValueError if ``workers`` is below 1, and RuntimeError where no worker can be started (a tokenizer file that
+    cannot be read, for one). Closing the iterator ends the workers.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be 1 or more, not {workers}")
+    settings = {
+        "limits": asdict(limits),
+        "chunks": asdict(chunk_settings),
+        "tokenizers": [str(path.resolve()) for path in tokenizers],
+    }
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    done: queue.SimpleQueue[Read | Unread | BaseException] = queue.SimpleQueue()
+    processes = [_Process(settings, limits.seconds) for _ in range(min(workers, len(jobs)))]
+    threads = [threading.Thread(target=_serve, args=(process, waiting, done), daemon=True) for process in processes]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in jobs:
+            result = done.get()
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+    finally:
+        for process in processes:
+            process.close()
+        for thread in threads:
+            thread.join()
+
+
+def _serve(
+    process: _Process, waiting: queue.SimpleQueue[Job], done: queue.SimpleQueue[Read | Unread | BaseException]
+) -> None:
+    """Let one process do jobs until none is waiting or it is closed."""
+    try:
+        while not process.closed:
+            done.put(process.read(waiting.get_nowait()))
+    except queue.Empty:
+        pass
+    except BaseException as error:
+        done.put(error)
+    finally:
+        process.end()
+
+
+class _Process:
+    """One worker process, started when first needed and again after it died."""
+
+    def __init__(self, settings: dict[str, Any], seconds: float) -> None:
+        self.closed = False
+        self._settings = settings
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+        self._lock = threading.Lock()
+
+    def read(self, job: Job) -> Read | Unread:
+        """Have one document read; never raises for the document's sake."""
+        process = self._process or self._start()
+        message = {"path": str(job.path), "document_id": job.document_id, "directory": str(job.directory)}
+        answer = self._ask(process, message, self._seconds)
+        if isinstance(answer, str):
+            return Unread(job, answer)
+        if answer["retired"]:
+            self.end()
+        if "reason" in answer:
+            return Unread(job, answer["reason"], answer["page"])
+        return Read(job, answer["pages"], answer["pages_without_text"], answer["chunks"], tuple(answer["warnings"]))
+
+    def close(self) -> None:
+        """Have the process die and not come back; may be called from any thread."""
+        with self._lock:
+            self.closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def end(self) -> int:
+        """End the process, if there is one, and return how it ended: the exit code, or minus the signal."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)  # one that died of itself tells why
+        process.kill()
+        for pipe in _pipes(process):
+            with contextlib.suppress(OSError):
+                pipe.close()
+        return process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": _import_path()}
+        with self._lock:
+            if self.closed:
+                raise queue.Empty
+            # -P keeps the working directory off the import path: it may be a folder of documents.
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "chunking.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        self._buffer = b""
+        answer = self._ask(process, self._settings, _START_SECONDS)
+        if isinstance(answer, str) or "reason" in answer:
+            raise RuntimeError(f"no reader process: {answer if isinstance(answer, str) else answer['reason']}")
+        return process
+
+    def _ask(self, process: subprocess.Popen[bytes], message: dict[str, Any], seconds: float) -> dict[str, Any] | str:
+        """Send a line and wait for one; if none comes, end the process and return the reason."""
+        send, receive = _pipes(process)
+        try:
+            send.write(json.dumps(message).encode() + b"\n")
+            send.flush()
+            line = self._line(receive, seconds)
+        except BrokenPipeError:
+            line = b""
+        except TimeoutError:
+            process.kill()
+            self.end()
+            return f"took longer than {seconds:g} seconds"
+        if not line:
+            return f"the reader process {_ending(self.end())}"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _line(self, receive: IO[bytes], seconds: float) -> bytes:
+        """Return the next line, b"" if the process closed its end. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(receive, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise TimeoutError
+                received = os.read(receive.fileno(), 65536)
+                if not received:
+                    return b""
+                self._buffer += received
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+
+
+def _import_path() -> str:
+    here = str(Path(__file__).resolve().parent.parent)
+    return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"was ended by signal {name}" + (
+            " (out of memory, or it crashed)" if name in ("SIGKILL", "SIGABRT") else ""
+        )
+    return f"ended with exit code {code}"
+
+
+# -- the worker's side -----------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Serve jobs from standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    lines = iter(sys.stdin.buffer)
+    try:
+        settings = json.loads(next(lines))
+        limits = ReadLimits(**settings["limits"])
+        chunk_settings = ChunkSettings(**settings["chunks"])
+        counter = TokenCounter.load([Path(path) for path in settings["tokenizers"]])
+        limit = limits.memory_mb * _MEGABYTE
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ValueError, OSError) as error:
+        _answer(answers, {"reason": _first_line(error)})
+        return 1
+    _answer(answers, {"ready": True})
+    for line in lines:
+        message = json.loads(line)
+        job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]))
+        signal.alarm(int(limits.seconds) + 30)  # ends a hanging worker whose parent is gone
+        result = _read_and_chunk(job, limits, chunk_settings, counter)
+        signal.alarm(0)
+        # A heap that has grown large would count against the documents to come: leave, and a fresh process takes over.
+        retired = _resident_bytes() > limit // 2
+        _answer(answers, {**result, "retired": retired})
+        if retired:
+            return 0
+    return 0
+
+
+def _resident_bytes() -> int:
+    """Return the memory this process holds now (Linux); the kernel's peak figure would count its parent's as well."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def _answer(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+def _read_and_chunk(job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter) -> dict[str, Any]:
+    try:
+        document = read(job.path, job.document_id, limits)
+        chunks = chunk(document, settings, counter)
+        if not chunks:
+            raise UnreadableError("no text that could be cut into chunks")
+        save(job.directory, document, chunks)
+    except UnreadableError as error:
+        return {"reason": error.reason[:_LONGEST_REASON], "page": error.page}
+    except MemoryError:
+        return {"reason": f"needs more than {limits.memory_mb} MB of memory", "page": None}
+    except Exception as error:  # whatever a parser throws at a hostile file is that file's fault
+        return {"reason": f"could not be read: {_first_line(error)}", "page": None}
+    warnings = list(document.warnings[:_MOST_WARNINGS])
+    if count := shortened(chunks):
+        warnings.append(f"{count} chunks: title or section path shortened for the encoders")
+    return {
+        "pages": len(document.pages),
+        "pages_without_text": sum(page.start == page.end for page in document.pages),
+        "chunks": len(chunks),
+        "warnings": [warning[:_LONGEST_REASON] for warning in warnings],
+    }
+
+
+def _first_line(error: BaseException) -> str:
+    words = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {words}"[:_LONGEST_REASON] if words else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

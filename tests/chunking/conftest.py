@@ -1,0 +1,93 @@
+"""Fixtures: two small tokenizers, a drawer of PDFs, and what must hold for every chunked document."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split, Whitespace
+
+from chunking.document import Chunk, Document
+from chunking.splitters import ChunkSettings
+from chunking.tokens import TokenCounter
+
+
+@pytest.fixture(scope="session")
+def tokenizer_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two tokenizer.json files: one token for each word or punctuation run, and one for each two characters."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+    words.enable_truncation(16)  # as models' own files have it; a counter must not be capped by it
+    pairs = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    pairs.pre_tokenizer = Split(Regex(r"\S\S?|\s+"), "isolated")  # type: ignore[assignment]
+    paths = [folder / "words.json", folder / "pairs.json"]
+    words.save(str(paths[0]))
+    pairs.save(str(paths[1]))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def counter(tokenizer_files: list[Path]) -> TokenCounter:
+    """One token for each word."""
+    return TokenCounter.load(tokenizer_files[:1])
+
+
+@pytest.fixture(scope="session")
+def both(tokenizer_files: list[Path]) -> TokenCounter:
+    """Both tokenizers: the larger count."""
+    return TokenCounter.load(tokenizer_files)
+
+
+CheckChunks = Callable[[Document, Sequence[Chunk], ChunkSettings, TokenCounter], None]
+
+
+@pytest.fixture(scope="session")
+def check_chunks() -> CheckChunks:
+    """What must hold for the chunks of any document."""
+
+    def check(document: Document, chunks: Sequence[Chunk], settings: ChunkSettings, counter: TokenCounter) -> None:
+        assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
+        assert len({chunk.id for chunk in chunks}) == len(chunks)
+        for before, block in itertools.pairwise(document.blocks):
+            assert before.end <= block.start
+        for chunk in chunks:
+            assert chunk.text == document.text[chunk.start : chunk.end] != ""
+            assert chunk.tokens == counter.count(chunk.encoder_text) <= settings.max_tokens
+            assert 1 <= chunk.first_page <= chunk.last_page <= len(document.pages)
+        for before, chunk in itertools.pairwise(chunks):
+            assert before.start < chunk.start
+            assert before.end <= chunk.start or settings.overlap
+        covered = {i for chunk in chunks for i in range(chunk.start, chunk.end)}
+        body = {i for block in document.blocks for i in range(block.start, block.end)}
+        assert {i for i in body - covered if not document.text[i].isspace()} == set()
+
+    return check
+
+
+DrawPdf = Callable[[Path, Iterable[Iterable[tuple[str, float, float, int, str]]]], Path]
+
+
+@pytest.fixture(scope="session")
+def draw_pdf() -> DrawPdf:
+    """Return a function that draws pages of (text, x, y, size, font) in the order given."""
+    pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3"))
+
+    def draw(path: Path, pages: Iterable[Iterable[tuple[str, float, float, int, str]]]) -> Path:
+        canvas = Canvas(str(path), pagesize=(595, 842), invariant=True)
+        for page in pages:
+            for text, x, y, size, font in page:
+                canvas.setFont(font, size)
+                canvas.drawString(x, y, text)
+            canvas.showPage()
+        canvas.save()
+        return path
+
+    return draw

@@ -1,0 +1,199 @@
+"""PDFs drawn for the tests: reading order, running lines, headings, words joined again, pages counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfgen.canvas import Canvas
+
+from chunking.document import Document, UnreadableError
+from chunking.limits import ReadLimits
+from chunking.read_pdf import read_pdf
+from chunking.sections import sections
+
+BODY, BOLD, MONO, JAPANESE = "Times-Roman", "Times-Bold", "Courier", "HeiseiMin-W3"
+
+
+def lines(texts: list[str], x: float = 72, top: float = 700, size: int = 10, font: str = BODY) -> list[Any]:
+    return [(text, x, top - 12 * i, size, font) for i, text in enumerate(texts)]
+
+
+def width(text: str, font: str) -> float:
+    return float(stringWidth(text, font, 10))
+
+
+def texts(document: Document, kind: str) -> list[str]:
+    return [document.text[block.start : block.end] for block in document.blocks if block.kind == kind]
+
+
+def read(path: Path) -> Document:
+    document = read_pdf(path, "folder/name.pdf", ReadLimits())
+    assert all(before.end <= block.start for before, block in zip(document.blocks, document.blocks[1:], strict=False))
+    assert [page.number for page in document.pages] == list(range(1, len(document.pages) + 1))
+    assert all(before.end <= page.start for before, page in zip(document.pages, document.pages[1:], strict=False))
+    return document
+
+
+def test_words_are_put_where_they_stand_not_when_they_were_drawn(tmp_path: Path, draw_pdf: Any) -> None:
+    page = [
+        ("A client", 72, 700, 10, BODY),
+        (
+            "verify the name of the",
+            72 + width("A client ", BODY) + width("MUST", BOLD) + width(" ", BODY),
+            700,
+            10,
+            BODY,
+        ),
+        ("service before it connects.", 72, 688, 10, BODY),
+        ("An unrelated paragraph stands below.", 72, 640, 10, BODY),
+        ("MUST", 72 + width("A client ", BODY), 700, 10, BOLD),
+    ]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    assert texts(document, "paragraph") == [
+        "A client MUST verify the name of the service before it connects.",
+        "An unrelated paragraph stands below.",
+    ]
+
+
+def test_two_columns_are_read_one_after_the_other(tmp_path: Path, draw_pdf: Any) -> None:
+    left = [f"The left column has line number {i} here" for i in range(12)]
+    right = [f"and the right column goes on with line {i}" for i in range(12)]
+    mixed = [item for pair in zip(lines(left, 60), lines(right, 320), strict=True) for item in pair]
+    head = [("A headline that runs across both of the two columns of this page", 60, 740, 10, BODY)]
+    text = read(draw_pdf(tmp_path / "a.pdf", [head + mixed])).text
+    assert text.index("headline") < text.index("line number 11") < text.index("with line 0")
+
+
+def test_a_table_is_read_row_by_row(tmp_path: Path, draw_pdf: Any) -> None:
+    cells = [[("Name", "Torque"), ("M6 bolt", "9 Nm"), ("M8 bolt", "22 Nm")][i] for i in range(3)]
+    page = [
+        item
+        for i, (a, b) in enumerate(cells)
+        for item in ((a, 72, 700 - 14 * i, 10, BODY), (b, 200, 700 - 14 * i, 10, BODY))
+    ]
+    document = read(draw_pdf(tmp_path / "a.pdf", [[*sorted(page, key=lambda item: item[1])]]))  # drawn column by column
+    assert texts(document, "table") == ["Name | Torque\nM6 bolt | 9 Nm\nM8 bolt | 22 Nm"]
+
+
+def test_running_lines_go_and_pages_are_mapped(tmp_path: Path, draw_pdf: Any) -> None:
+    def page(number: int) -> list[Any]:
+        middle = [] if number == 3 else lines([f"Only page {number} says this word."], top=600)
+        return [("Valve handbook 2030", 72, 800, 9, BODY), *middle, (f"- {number + 4} -", 280, 30, 9, BODY)]
+
+    document = read(draw_pdf(tmp_path / "a.pdf", [page(number) for number in range(1, 6)]))
+    assert texts(document, "paragraph") == [f"Only page {number} says this word." for number in (1, 2, 4, 5)]
+    assert [document.text[page.start : page.end][:11] for page in document.pages] == [
+        "Only page 1", "Only page 2", "", "Only page 4", "Only page 5"
+    ]  # fmt: skip
+    assert "1 pages without text: 3" in document.warnings
+
+
+def test_words_and_paragraphs_are_joined_over_lines_and_pages(tmp_path: Path, draw_pdf: Any) -> None:
+    first = lines(["The mainte-", "nance of a well-", "known valve is"], top=200)
+    second = lines(["described here. A well-known fact is", "the maintenance plan."])
+    document = read(draw_pdf(tmp_path / "a.pdf", [first, second]))
+    joined = "The maintenance of a well-known valve is described here. A well-known fact is the maintenance plan."
+    assert texts(document, "paragraph") == [joined]
+    assert document.text[document.pages[1].start :].startswith("described")
+
+
+def test_japanese_lines_are_joined_without_blanks(tmp_path: Path, draw_pdf: Any) -> None:
+    page = lines(["弁は使用前に必ず点検し、その結果を記", "録しなければならない。"], font=JAPANESE)
+    assert texts(read(draw_pdf(tmp_path / "a.pdf", [page])), "paragraph") == [
+        "弁は使用前に必ず点検し、その結果を記録しなければならない。"
+    ]
+
+
+def test_headings_by_number_and_look(tmp_path: Path, draw_pdf: Any) -> None:
+    page = [
+        ("Pump Standard", 200, 780, 24, BOLD),
+        ("1 Scope", 72, 740, 14, BOLD), *lines(["This standard is about pumps of all kinds."], top=720),
+        ("1.1 Exceptions", 72, 690, 12, BOLD), *lines(["Not about hand pumps, as used in gardens."], top=670),
+        *lines(["1. open the valve slowly", "2. close it"], top=640),
+        ("2 Terms", 72, 590, 14, BOLD), *lines(["pump", "machine that moves liquids"], top=570),
+        *lines(["if (x) {", "    y;", "}"], top=530, font=MONO),
+    ]  # fmt: skip
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    assert document.title == "Pump Standard"
+    assert [section.path for section in sections(document)] == [
+        ("Pump Standard",),
+        ("1 Scope",),
+        ("1 Scope", "1.1 Exceptions"),
+        ("2 Terms",),
+    ]
+    assert texts(document, "list") == ["1. open the valve slowly", "2. close it"]
+    assert texts(document, "code")[0].split() == ["if", "(x)", "{", "y;", "}"]
+
+
+def test_the_outline_gives_the_sections(tmp_path: Path, draw_pdf: Any) -> None:
+    page = lines(["Scope", "Words about the scope."], top=700) + lines(["Deep inside", "Words about depth."], top=600)
+    writer = pypdf.PdfWriter(draw_pdf(tmp_path / "a.pdf", [page]))
+    top = writer.add_outline_item(title="1. Scope", page_number=0)
+    writer.add_outline_item(title="Deep inside", page_number=0, parent=top)
+    writer.add_outline_item(title="Not in the text", page_number=0)
+    writer.add_metadata({"/Title": "Given title"})
+    writer.write(tmp_path / "b.pdf")
+    document = read(tmp_path / "b.pdf")
+    assert document.title == "Given title"
+    assert [section.path for section in sections(document)] == [("Scope",), ("Scope", "Deep inside")]
+    assert "1 entries of the outline name no line of the text" in document.warnings
+
+
+def test_contents_stay_in_the_text_but_in_no_block(tmp_path: Path, draw_pdf: Any) -> None:
+    entries = [f"{i}. Chapter of things .................. {i + 10}" for i in range(1, 9)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [lines(entries), lines(["The text begins here."])]))
+    assert texts(document, "paragraph") == ["The text begins here."]
+    assert document.text.startswith("1. Chapter of things")
+    assert "table of contents left out of the chunks: pages 1" in document.warnings
+
+
+def test_turned_text_is_read_upright(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
+    canvas.rotate(90)
+    canvas.drawString(100, -200, "A landscape table stands here")
+    canvas.drawString(100, -214, "and has a second line.")
+    canvas.save()
+    assert texts(read(tmp_path / "a.pdf"), "paragraph") == ["A landscape table stands here and has a second line."]
+
+
+def test_encrypted_files(tmp_path: Path, draw_pdf: Any) -> None:
+    plain = draw_pdf(tmp_path / "a.pdf", [lines(["A secret sentence."])])
+    for password in ("", "opened"):
+        writer = pypdf.PdfWriter(plain)
+        writer.encrypt(user_password=password, owner_password="owner", algorithm="AES-256")
+        writer.write(tmp_path / f"encrypted{password}.pdf")
+    assert "secret" in read(tmp_path / "encrypted.pdf").text  # an empty password opens it
+    with pytest.raises(UnreadableError, match="encrypted: it opens only with a password"):
+        read(tmp_path / "encryptedopened.pdf")
+
+
+def test_limits_and_empty_pages(tmp_path: Path, draw_pdf: Any) -> None:
+    path = draw_pdf(tmp_path / "a.pdf", [lines(["words " * 5]), lines(["words " * 5]), []])
+    with pytest.raises(UnreadableError, match="3 pages, more than the limit of 2"):
+        read_pdf(path, "a", ReadLimits(pages=2))
+    with pytest.raises(UnreadableError, match="more than 30 characters") as error:
+        read_pdf(path, "a", ReadLimits(characters=30))
+    assert error.value.page == 2
+    blank = draw_pdf(tmp_path / "blank.pdf", [[], []])
+    with pytest.raises(UnreadableError, match="none of the 2 pages has text"):
+        read_pdf(blank, "a", ReadLimits())
+
+
+def test_what_pdfium_refuses_is_tried_with_pypdf(
+    tmp_path: Path, draw_pdf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pypdfium2
+
+    def refuse(*arguments: object) -> None:
+        raise pypdfium2.PdfiumError("Failed to load document (PDFium: Data format error).", err_code=3)
+
+    path = draw_pdf(tmp_path / "a.pdf", [lines(["Read all the same."]), lines(["Second page."])])
+    monkeypatch.setattr(pypdfium2, "PdfDocument", refuse)
+    document = read(path)
+    assert "Read all the same." in document.text
+    assert len(document.pages) == 2
+    assert "pypdf" in document.warnings[0]

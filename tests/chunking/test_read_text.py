@@ -1,0 +1,170 @@
+"""Plain text: decoding, pages, running lines, titles, headings, kinds of blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chunking.document import Document, UnreadableError
+from chunking.limits import ReadLimits
+from chunking.read_text import decode, read_text
+
+
+def read(tmp_path: Path, data: str | bytes, name: str = "folder/some_name.txt") -> Document:
+    path = tmp_path / "document.txt"
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_text(path, name, ReadLimits())
+
+
+def kinds(document: Document) -> list[tuple[str, str]]:
+    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+
+
+RFC = """
+
+
+Internet Engineering Task Force (IETF)                          A. Author
+Request for Comments: 9999                                    Example Org
+Category: Informational                                          May 2030
+
+
+           The Example Protocol: A Title That Takes
+                     Two Centred Lines
+
+Abstract
+
+   What it is.
+
+Table of Contents
+
+   1.  Introduction
+     1.1.  A Title Too Long for One
+           Line
+   2.  Details
+   Appendix A.  More
+   Acknowledgements
+
+1.  Introduction
+
+   First words.
+
+1.1.  A Title Too Long for One
+      Line
+
+   1.  A list item at the start.
+
+   2.  Another one.
+
+2.  Details
+
+   0 1 2 3
+   +-+-+-+-+
+   |  Type |
+   +-+-+-+-+
+
+   o  a bullet
+   o  another that
+      goes on
+
+Acknowledgements
+
+   Thanks.
+"""
+
+
+def test_an_rfc(tmp_path: Path) -> None:
+    document = read(tmp_path, RFC)
+    assert document.title == "RFC 9999: The Example Protocol: A Title That Takes Two Centred Lines"
+    assert document.text == RFC
+    headings = [
+        (block.level, document.text[block.start : block.end].split()) for block in document.blocks if block.level
+    ]
+    assert headings == [
+        (1, ["Abstract"]),
+        (1, ["1.", "Introduction"]),
+        (2, "1.1. A Title Too Long for One Line".split()),
+        (1, ["2.", "Details"]),
+        (1, ["Acknowledgements"]),
+    ]
+    shown = "".join(text for _, text in kinds(document))
+    assert "Appendix A" not in shown  # the table of contents is in no block
+    assert [kind for kind, _ in kinds(document)][-6:] == ["heading", "table", "list", "list", "heading", "paragraph"]
+    assert document.text[document.blocks[-3].start : document.blocks[-3].end].endswith("goes on")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"abc\0def", "NUL byte at byte 3"),
+        (b"ok \xff\xfe", "byte 3 is 0xff"),
+        ("text".encode("utf-16"), "NUL byte"),
+        ("日本語".encode("shift_jis"), "not UTF-8: byte 0 is 0x93"),
+        (b" \r\n\t\x0c \n", "only white space"),
+        (b"\x01\x02\x03 a b \x04\x05", "control characters"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_the_place(data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableError, match=reason):
+        decode(data, ReadLimits())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_text_is_the_file_whatever_ends_its_lines(tmp_path: Path, end: str) -> None:
+    words = end.join(["1. Heading", "", "First paragraph", "goes on.", "", "Second one."])
+    document = read(tmp_path, "\ufeff" + words)
+    assert document.text == "\ufeff" + words
+    assert kinds(document) == [
+        ("heading", "1. Heading"), ("paragraph", f"First paragraph{end}goes on."), ("paragraph", "Second one.")
+    ]  # fmt: skip
+
+
+def test_form_feeds_divide_pages_and_running_lines_are_in_no_block(tmp_path: Path) -> None:
+    page = "RFC 0000              Title             May 1999\n\n   Words of page {0}.\n\nAuthor        [Page {0}]\n\f"
+    document = read(tmp_path, "".join(page.format(number) for number in range(1, 5)) + "\fThe end.")
+    assert [text for _, text in kinds(document)] == [*(f"Words of page {n}." for n in range(1, 5)), "The end."]
+    assert [block.page for block in document.blocks] == [1, 2, 3, 4, 6]
+    assert [page.number for page in document.pages if page.start == page.end] == [5]  # nothing between two form feeds
+    assert [document.text[p.start : p.end].count("Words") for p in document.pages] == [1, 1, 1, 1, 0, 0]
+
+
+def test_files_that_do_not_wrap_have_a_paragraph_a_line(tmp_path: Path) -> None:
+    lines = ["文がある。" * 60, "別の段落。" * 60, "短い行。"]
+    assert [text for _, text in kinds(read(tmp_path, "\n".join(lines)))] == lines
+
+
+def test_titles(tmp_path: Path) -> None:
+    assert read(tmp_path, "Handbook\n\nIt begins here.").title == "Handbook"
+    assert read(tmp_path, "It is a sentence.\n\nMore.").title == "some_name"
+    assert read(tmp_path, " " * 26 + "A Centred Title\n\nText of it.").title == "A Centred Title"
+
+
+def test_a_numbered_list_at_the_margin_is_no_heading(tmp_path: Path) -> None:
+    text = "1. Scope\n\nText.\n\n2. Terms\n\nSteps:\n\n1. Open the valve\n\n2. Close it again.\n\n3. Use\n\nText.\n"
+    headings = [text for kind, text in kinds(read(tmp_path, text)) if kind == "heading"]
+    assert headings == ["1. Scope", "2. Terms", "3. Use"]
+
+
+def test_limit_of_characters() -> None:
+    with pytest.raises(UnreadableError, match="11 characters of text, more than the limit of 10"):
+        decode(b"hello world", ReadLimits(characters=10))
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_bytes(data)
+    try:
+        document = read_text(path, "any.txt", ReadLimits())
+    except UnreadableError:
+        return
+    assert document.text.encode() == data
+    for before, block in zip(document.blocks, document.blocks[1:], strict=False):
+        assert before.end <= block.start < block.end
+    assert document.pages[0].start == 0
+    assert document.pages[-1].end <= len(text)
