@@ -143,7 +143,7 @@ def test_agreement_is_measured_and_written_down(town: Town, home: Home) -> None:
 def test_a_cross_encoder_that_disagrees_is_not_used(town: Town, home: Home) -> None:
     against = town.world.TableJudge({"judgedw0": -9.0}, default=5.0)
     ledger = town.mine(home, against)
-    why = "cross-encoder not used: its agreement with the judgements is 0.00, below 0.6"
+    why = "cross-encoder not used: its agreement with the judgements is 0.00, below 0.75"
     assert verdicts(ledger)["better"] == "borderline"
     assert reasons(ledger)["better"] == f"every encoder ranks it above the judged passage; {why}"
     assert verdicts(ledger)["copy"] == "duplicate"
