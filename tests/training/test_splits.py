@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+from evaluation.judgements import Judgement, Query
+from training.splits import split_queries
+
+
+def test_without_a_test_split_dev_decides_and_a_tenth_of_train_stops(world: Any) -> None:
+    splits = split_queries(world.searcher(), world.catalogue)
+    train = {query.id for query in splits.train}
+    assert set(splits.verdict.texts) == {query.id for query in world.catalogue.queries("dev")}
+    assert splits.guard is not None
+    assert set(splits.guard.texts) == {query.id for query in world.catalogue.queries("guard")}
+    assert 0 < len(splits.stopping.texts) <= 20
+    assert train | set(splits.stopping.texts) == {query.id for query in world.catalogue.queries("train")}
+    assert train.isdisjoint(splits.stopping.texts)
+    # whole documents are set aside: the other query of the same document does not train
+    assert {query[:9] for query in train}.isdisjoint({query[:9] for query in splits.stopping.texts})
+    assert {judgement.query for judgement in splits.train_judgements} == train
+    assert splits.train_projection.units.keys() == train
+    assert (splits.leaks, splits.stopping_leaks) == (0, 0)
+
+
+def test_with_a_test_split_test_decides_and_dev_stops(world: Any) -> None:
+    catalogue = world.catalogue
+    catalogue.import_split("test", [Query("t", "something else entirely", "test")], [Judgement("t", "d005.txt")])
+    splits = split_queries(world.searcher(), catalogue)
+    assert set(splits.verdict.texts) == {"t"}
+    assert splits.stopping.name == "dev"
+    assert len(splits.stopping.texts) == 40
+    assert len(splits.train) == 200
+
+
+def test_near_copies_of_held_out_queries_are_dropped_and_counted(world: Any) -> None:
+    catalogue = world.catalogue
+    texts = {split: [query.text for query in catalogue.queries(split)] for split in ("train", "dev", "guard")}
+    tested = [Query("t0", texts["train"][0].upper(), "test"), Query("t1", f"{texts['dev'][0]}!", "test")]
+    catalogue.import_split("test", tested, [Judgement("t0", "d000.txt"), Judgement("t1", "d100.txt")])
+    catalogue.import_split(
+        "train",
+        [Query("copy-of-guard", texts["guard"][0], "train"), Query("copy-of-dev", texts["dev"][1], "train")],
+        [Judgement("copy-of-guard", "d140.txt"), Judgement("copy-of-dev", "d101.txt")],
+    )
+    splits = split_queries(world.searcher(), catalogue)
+    train = {query.id for query in splits.train}
+    assert {"train-000-0", "copy-of-guard", "copy-of-dev"}.isdisjoint(train)
+    assert splits.leaks == 202 - len(train)
+    assert 3 <= splits.leaks <= 4  # the other query of d000 may be as near
+    assert "dev-100-0" not in splits.stopping.texts
+    assert splits.stopping_leaks == 1
+
+
+def test_a_test_split_that_nothing_answers_decides_nothing(world: Any) -> None:
+    world.catalogue.import_split("test", [Query("t", "of a document", "test")], [Judgement("t", "gone.txt")])
+    splits = split_queries(world.searcher(), world.catalogue)
+    assert splits.verdict.name == "dev"

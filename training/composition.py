@@ -1,0 +1,162 @@
+"""How a release puts its sources together: the fusion's method and weights, and whether a re-ranker takes part."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evaluation.measures import measure
+from evaluation.projection import Projection
+from evaluation.verdict import PromotionRule, Verdict
+from indexing.embedding import Progress
+from indexing.fusion import FUSIONS, Run, fuse
+from indexing.releases import Fusion
+from indexing.search import Searcher
+from mining.language import language
+from training.referee import Bench, BenchRuns, judge
+from training.splits import HeldOut
+
+_SWEEPS = 2
+# A weight is changed for a gain of the stopping measure that is more than rounding.
+_GAIN = 1e-4
+# With fewer re-ranked queries than this nothing is decided.
+_FEWEST = 30
+
+
+@dataclass(frozen=True)
+class CompositionSettings:
+    """What compositions are tried: every one of ``methods`` with weights of ``weights`` for each source.
+
+    The re-ranker is judged on at most ``reranker_queries`` of the verdict's queries (0: never) and for at most
+    ``reranker_seconds``.
+    """
+
+    methods: tuple[str, ...] = ("soft", "rrf")
+    weights: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
+    reranker_queries: int = 150
+    reranker_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            if name not in FUSIONS:
+                raise ValueError(f"unknown fusion {name!r}; known are: {', '.join(FUSIONS)}")
+        if not all(0.0 <= weight < float("inf") for weight in self.weights):
+            raise ValueError(f"weights of a fusion must be 0 or above, not {self.weights}")
+        if self.reranker_queries < 0 or not self.reranker_seconds > 0:
+            raise ValueError("reranker_queries must be 0 or above and reranker_seconds above 0")
+
+
+def fused_runs(sources: Mapping[str, BenchRuns], fusion: Fusion) -> BenchRuns:
+    """Fuse the sources' runs on every part of the bench; queries keep their place when nothing was found."""
+    fused: BenchRuns = {}
+    for part in next(iter(sources.values())):
+        runs = {name: source[part] for name, source in sources.items()}
+        found = fuse(fusion.method, runs, fusion.weights)
+        fused[part] = {query: found.get(query, {}) for run in runs.values() for query in run}
+    return fused
+
+
+def choose_fusion(
+    sources: Mapping[str, Run], stopping: HeldOut, served: Fusion, settings: CompositionSettings, rule: PromotionRule
+) -> Fusion:
+    """Return the best fusion of the sources' runs on the stopping queries, which decide nothing else here.
+
+    For each method the weights climb from those served and from equal ones, one source at a time. ``served`` itself
+    comes back when nothing tried is better.
+    """
+
+    def score(fusion: Fusion) -> float:
+        return measure(fuse(fusion.method, sources, fusion.weights), stopping.projection).mean[rule.measure]
+
+    best, best_score = served, score(served)
+    equal = dict.fromkeys(sources, 1.0)
+    starts = [equal] if served.weights == equal else [equal, served.weights]
+    for method in settings.methods:
+        for start in starts:
+            fusion, reached = _climb(Fusion(method, {name: start.get(name, 0.0) for name in sources}), settings, score)
+            if reached > best_score + _GAIN:
+                best, best_score = fusion, reached
+    return best
+
+
+def _climb(fusion: Fusion, settings: CompositionSettings, score: Callable[[Fusion], float]) -> tuple[Fusion, float]:
+    """Change one source's weight at a time for the better, until a sweep over the sources changes nothing."""
+    best, best_score = fusion, score(fusion)
+    for _ in range(_SWEEPS):
+        swept = best
+        for name in fusion.weights:
+            for weight in settings.weights:
+                tried = replace(best, weights={**best.weights, name: weight})
+                if tried == best or not any(tried.weights.values()):
+                    continue
+                reached = score(tried)
+                if reached > best_score + _GAIN:
+                    best, best_score = tried, reached
+        if best == swept:
+            break
+    return best, best_score
+
+
+@dataclass(frozen=True)
+class RerankerVerdict:
+    """Whether a re-ranker pays; ``verdict`` is None where it was not judged, and ``reason`` says why."""
+
+    name: str
+    verdict: Verdict | None
+    reason: str
+
+
+def judge_reranker(
+    searcher: Searcher,
+    fused: Run,
+    held_out: HeldOut,
+    settings: CompositionSettings,
+    rule: PromotionRule,
+    progress: Progress,
+) -> RerankerVerdict | None:
+    """Compare the fused run of the verdict queries with its re-ranked form, on a sample and within a time.
+
+    Returns None when no cross-encoder is configured or none is to be judged.
+    """
+    cross = searcher.cross_encoder if settings.reranker_queries else None
+    if cross is None:
+        return None
+    name = cross.spec.name
+    ids = sorted(held_out.texts)
+    order = np.random.default_rng(0).permutation(len(ids))[: settings.reranker_queries]
+    sample = [ids[place] for place in order]
+    spoken, _ = Counter(language(held_out.texts[query]) for query in sample).most_common(1)[0]
+    if not cross.judges(spoken):
+        return RerankerVerdict(name, None, f"it cannot judge {spoken!r}, the language of most queries")
+    started = time.monotonic()
+    reranked: Run = {}
+    for number, query in enumerate(sample, start=1):
+        if time.monotonic() - started > settings.reranker_seconds:
+            break
+        reranked[query] = searcher.rerank(held_out.texts[query], fused[query], seconds=None)
+        progress(f"judging re-ranker {name}", number, len(sample))
+    if len(reranked) < _FEWEST:
+        seconds = time.monotonic() - started
+        return RerankerVerdict(name, None, f"only {len(reranked)} queries were re-ranked in {seconds:.0f} s")
+    part = _only(held_out, set(reranked))
+    verdict = judge({"verdict": fused}, {"verdict": reranked}, Bench(part, part, None), rule)
+    return RerankerVerdict(name, verdict, verdict.reason)
+
+
+def _only(held_out: HeldOut, queries: set[str]) -> HeldOut:
+    projection = held_out.projection
+    return HeldOut(
+        held_out.name,
+        {query: text for query, text in held_out.texts.items() if query in queries},
+        Projection(
+            {query: units for query, units in projection.units.items() if query in queries},
+            {query: hits for query, hits in projection.hits.items() if query in queries},
+            projection.excluded,
+            projection.unmapped,
+        ),
+        {query: group for query, group in held_out.groups.items() if query in queries},
+    )

@@ -1,0 +1,348 @@
+"""The training loop: one query encoder learns against the frozen document vectors of an index.
+
+A run is a plain sequence of steps that is fixed by its settings: the order of the queries by seed and epoch, dropout by
+seed and step, the learning rate by the step. A checkpoint therefore holds weights, optimiser moments and the history
+of evaluations, and a run that was killed continues from its last one to the very result of an uninterrupted run.
+
+Layout of a run's folder::
+
+    step-00000120/weights.safetensors    the encoder
+    step-00000120/moments.safetensors    AdamW's first and second moments
+    step-00000120/manifest.json          precision and the history so far
+
+Only the latest step and the best one are kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from indexing.embedding import Progress
+from indexing.encoders import QueryEncoder
+from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
+from training.losses import LOSSES
+from training.targets import Example, masks_of
+
+WEIGHTS = "weights.safetensors"
+MOMENTS = "moments.safetensors"
+# Queries of like length share a batch, so that little padding is computed; these many batches are sorted at a time,
+# few enough that an epoch stays well shuffled.
+_BATCHES_SORTED = 16
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a query encoder is trained. ``loss`` is a name of ``training.losses.LOSSES``.
+
+    The learning rate rises over the share ``warmup`` of all steps and then falls to 0. ``evaluations`` are made in each
+    epoch; training ends when ``patience`` of them in a row brought nothing, after ``epochs`` at the latest, and the
+    best weights are kept. ``precision`` ``auto`` times float32 and bfloat16 autocast and takes the faster. Defaults are
+    those of the first readings: learning rate 5e-5, temperature .03, batches of 32.
+    """
+
+    loss: str = "full_softmax"
+    learning_rate: float = 5e-5
+    temperature: float = 0.03
+    batch_size: int = 32
+    epochs: int = 4
+    evaluations: int = 2
+    patience: int = 3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    precision: Precision = "auto"
+    seed: int = 17
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
+        for name in ("learning_rate", "temperature", "gradient_clip"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name, low, high in (
+            ("batch_size", 1, 4096),
+            ("epochs", 1, 1000),
+            ("evaluations", 1, 100),
+            ("patience", 1, 100_000),
+            ("seed", 0, 2**32 - 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps, 0 to below 1, not {self.warmup}")
+        if not 0 <= self.weight_decay < 1:
+            raise ValueError(f"weight_decay must be 0 to below 1, not {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation: after ``step`` steps the held-out measure is ``score``; ``loss`` is the mean since the last."""
+
+    step: int
+    score: float
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run went. The encoder carries the weights of step ``best.step``; 0 is where it started from.
+
+    ``seconds`` and ``queries_per_second`` count the training steps of this process, without evaluations.
+    """
+
+    before: Evaluation
+    best: Evaluation
+    history: tuple[Evaluation, ...]
+    planned_steps: int
+    precision: str
+    seconds: float
+    queries_per_second: float
+
+
+Score = Callable[[QueryEncoder], float]
+"""The held-out measure of an encoder, higher is better."""
+
+
+def train(
+    encoder: QueryEncoder,
+    documents: np.ndarray,
+    examples: Sequence[Example],
+    score: Score,
+    settings: TrainSettings,
+    folder: Path,
+    progress: Progress,
+) -> Trained:
+    """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
+
+    Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
+    SpecmineError when the loss is no longer a number.
+    """
+    run = _Run(encoder, documents, examples, settings, folder)
+    # The caller's random state is left as it was; every step seeds its own.
+    with torch.random.fork_rng(devices=[]):
+        if not run.resume():
+            run.begin(score)
+        stage = f"training {encoder.spec.name}"
+        while run.step < run.planned and not run.patience_is_over():
+            run.advance()
+            if run.step in run.evaluation_steps:
+                run.evaluate(score)
+            progress(stage, run.step, run.planned)
+    encoder.load_weights(run.checkpoint(run.best().step) / WEIGHTS)
+    encoder.module.eval()
+    return run.result()
+
+
+class _Run:
+    """The state of one training: encoder, optimiser, step and history."""
+
+    def __init__(
+        self,
+        encoder: QueryEncoder,
+        documents: np.ndarray,
+        examples: Sequence[Example],
+        settings: TrainSettings,
+        folder: Path,
+    ) -> None:
+        self.encoder = encoder
+        self.examples = examples
+        self.settings = settings
+        self.folder = folder
+        self.documents = _frozen_tensor(documents)
+        self.steps_per_epoch = -(-len(examples) // settings.batch_size)
+        self.planned = self.steps_per_epoch * settings.epochs
+        parts = settings.epochs * settings.evaluations
+        self.evaluation_steps = {max(1, -(-self.planned * part // parts)) for part in range(1, parts + 1)}
+        self.optimiser = _optimiser(encoder.module, settings)
+        self.step = 0
+        self.epoch = -1
+        self.batches: list[np.ndarray] = []
+        self.history: list[Evaluation] = []
+        self.precision = ""
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.queries = 0
+
+    def begin(self, score: Score) -> None:
+        """Measure the encoder as it is, and keep it: the best so far."""
+        self.precision = self.settings.precision
+        if self.precision == "auto":
+            self.precision = _faster_precision(self.encoder, [example.text for example in self.examples])
+        self.evaluate(score)
+
+    def advance(self) -> None:
+        """Take one step of the optimiser."""
+        started = time.perf_counter()
+        batch = [self.examples[i] for i in self._batch()]
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        self.encoder.module.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimiser.zero_grad(set_to_none=True)
+        with _autocast(self.precision):
+            queries = self.encoder.forward_tokens([example.text for example in batch])
+        masks = masks_of(batch, len(self.documents))
+        loss = LOSSES[self.settings.loss](queries.float(), self.documents, masks, self.settings.temperature)
+        if not torch.isfinite(loss):
+            raise SpecmineError(
+                f"training {self.encoder.spec.name}: the loss is {loss.item()} at step {self.step + 1}; "
+                "lower learning_rate or raise temperature"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.encoder.module.parameters(), self.settings.gradient_clip)
+        self.optimiser.step()
+        self.step += 1
+        self.losses.append(loss.item())
+        self.queries += len(batch)
+        self.seconds += time.perf_counter() - started
+
+    def evaluate(self, score: Score) -> None:
+        """Measure, then write a checkpoint."""
+        self.encoder.module.eval()
+        loss = sum(self.losses) / len(self.losses) if self.losses else None
+        self.history.append(Evaluation(self.step, score(self.encoder), loss))
+        self.losses = []
+        self._save()
+
+    def best(self) -> Evaluation:
+        """Return the best evaluation, of equals the first."""
+        return max(self.history, key=lambda evaluation: (evaluation.score, -evaluation.step))
+
+    def patience_is_over(self) -> bool:
+        """Tell whether the last ``patience`` evaluations brought nothing better."""
+        since = [evaluation for evaluation in self.history if evaluation.step > self.best().step]
+        return len(since) >= self.settings.patience
+
+    def checkpoint(self, step: int) -> Path:
+        """Return where the checkpoint of a step lies."""
+        return self.folder / f"step-{step:08d}"
+
+    def resume(self) -> bool:
+        """Continue from the latest checkpoint; return False when there is none."""
+        found = sorted(path for path in self.folder.glob("step-*") if is_whole(path) and path.suffix == "")
+        if not found:
+            return False
+        saved = read_json(found[-1] / MANIFEST)
+        self.precision = saved["precision"]
+        self.history = [Evaluation(**entry) for entry in saved["history"]]
+        self.step = self.history[-1].step
+        self.encoder.load_weights(found[-1] / WEIGHTS)
+        moments = load_file(found[-1] / MOMENTS)
+        for name, parameter in self.encoder.module.named_parameters():
+            if f"{name}/{_MOMENTS[0]}" in moments:
+                self.optimiser.state[parameter] = {
+                    "step": torch.tensor(float(self.step)),
+                    **{moment: moments[f"{name}/{moment}"] for moment in _MOMENTS},
+                }
+        return True
+
+    def result(self) -> Trained:
+        """Return how the run went."""
+        return Trained(
+            before=self.history[0],
+            best=self.best(),
+            history=tuple(self.history),
+            planned_steps=self.planned,
+            precision=self.precision,
+            seconds=self.seconds,
+            queries_per_second=self.queries / self.seconds if self.seconds else 0.0,
+        )
+
+    def _save(self) -> None:
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.encoder.module.named_parameters()}
+        moments = {
+            f"{names[parameter]}/{moment}": state[moment].contiguous()
+            for parameter, state in self.optimiser.state.items()
+            for moment in _MOMENTS
+        }
+        with write_artifact(self.checkpoint(self.step)) as partial:
+            self.encoder.save_weights(partial / WEIGHTS)
+            save_file(moments, partial / MOMENTS)
+            write_json(
+                partial / MANIFEST, {"precision": self.precision, "history": [asdict(entry) for entry in self.history]}
+            )
+        wanted = {self.checkpoint(self.step), self.checkpoint(self.best().step)}
+        for path in self.folder.glob("step-*"):
+            if path not in wanted:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _batch(self) -> np.ndarray:
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        if self.epoch != epoch:
+            lengths = [len(example.text) for example in self.examples]
+            order = np.random.default_rng([self.settings.seed, epoch])
+            self.epoch, self.batches = epoch, batches(lengths, self.settings.batch_size, order)
+        return self.batches[position]
+
+    def _learning_rate(self) -> float:
+        warm = round(self.planned * self.settings.warmup)
+        share = (self.step + 1) / warm if self.step < warm else (self.planned - self.step) / (self.planned - warm)
+        return self.settings.learning_rate * share
+
+
+def batches(lengths: Sequence[int], size: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Cut a shuffled epoch into batches of queries of like length, and shuffle the batches.
+
+    Returns index arrays of ``size`` (the last of the shuffle may be smaller) that hold every index once.
+    """
+    order = random.permutation(len(lengths))
+    pool = size * _BATCHES_SORTED
+    cut: list[np.ndarray] = []
+    for start in range(0, len(order), pool):
+        by_length = np.asarray(sorted(order[start : start + pool], key=lambda i: lengths[i]), dtype=np.int64)
+        cut += [by_length[first : first + size] for first in range(0, len(by_length), size)]
+    return [cut[i] for i in random.permutation(len(cut))]
+
+
+def _optimiser(module: torch.nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter, arXiv 1711.05101); as is usual, biases and layer norms are not decayed."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
+
+
+def _frozen_tensor(documents: np.ndarray) -> Tensor:
+    with warnings.catch_warnings():
+        # torch warns that it could write into a read-only array; nothing here does, and a copy may be gigabytes.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(documents)
+
+
+def _autocast(precision: str) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _faster_precision(encoder: QueryEncoder, texts: Sequence[str]) -> str:
+    """Time a forward and a backward pass on a few queries in both precisions; the weights do not change."""
+    sample = sorted(texts, key=len)[:: max(1, len(texts) // 16)][:16]
+    encoder.module.train()
+    seconds = {}
+    for precision in ("float32", "bfloat16"):
+        times = []
+        for _ in range(3):  # the first pass allocates
+            started = time.perf_counter()
+            with _autocast(precision):
+                queries = encoder.forward_tokens(sample)
+            queries.float().square().sum().backward()  # type: ignore[no-untyped-call]
+            times.append(time.perf_counter() - started)
+        seconds[precision] = min(times[1:])
+    encoder.module.zero_grad(set_to_none=True)
+    # Rounding is a price: it must buy something that can be felt.
+    return "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"

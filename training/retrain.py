@@ -1,0 +1,220 @@
+"""Retraining: judged queries in, proven query-encoder versions out, and one release that serves them.
+
+The story: give every judged query its part; train each encoder's query side in turn against the frozen document
+vectors; let the referee compare it, alone, with the served one on queries that took part in nothing; register it with
+the verdict; then put the promoted ones together, check that the whole is no worse, and publish once. A run that was
+killed continues: versions that exist are not trained again, and a training continues from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evaluation.catalogue import Catalogue
+from evaluation.verdict import PromotionRule, Verdict
+from indexing.embedding import Progress
+from indexing.fusion import Run
+from indexing.home import Home, LockedHomeError, SpecmineError
+from indexing.releases import Fusion, Release, publish, served
+from indexing.search import Searcher
+from mining.ledger import Ledger
+from training.composition import CompositionSettings, RerankerVerdict, choose_fusion, fused_runs, judge_reranker
+from training.query_training import TrainSettings
+from training.referee import Bench, judge, verdict_json
+from training.session import EncoderOutcome, Session, Sources, counts
+from training.similarity import overlap
+from training.splits import split_queries
+from training.targets import build_examples
+
+# How long the end of a training waits for another writer (an ingest) before it gives up; nothing is lost then.
+_LOCK_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class CompositionOutcome:
+    """What became of the composition. ``fusion`` and ``release`` are verdicts on "fusion" runs, None where the same."""
+
+    chosen: Fusion
+    fusion: Verdict | None
+    reranker: RerankerVerdict | None
+    release: Verdict | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RetrainReport:
+    """What a retraining did. ``published`` is the id of the new release, None when nothing was better."""
+
+    outcomes: tuple[EncoderOutcome, ...]
+    composition: CompositionOutcome
+    published: str | None
+    queries: dict[str, Any]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report with the keys other programs rely on; the histograms are in the versions' manifests."""
+        composition = self.composition
+        reranker = composition.reranker
+        return {
+            "versions": [_outcome_json(outcome) for outcome in self.outcomes],
+            "release": self.published,
+            "composition": {
+                "method": composition.chosen.method,
+                "weights": composition.chosen.weights,
+                "fusion": verdict_json(composition.fusion) if composition.fusion else None,
+                "reranker": reranker and {"name": reranker.name, "reason": reranker.reason},
+                "release": verdict_json(composition.release) if composition.release else None,
+                "reason": composition.reason,
+            },
+            "queries": self.queries,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def retrain(
+    searcher: Searcher,
+    catalogue: Catalogue,
+    ledger: Ledger | None,
+    settings: TrainSettings,
+    composition: CompositionSettings,
+    rule: PromotionRule,
+    home: Home,
+    progress: Progress | None = None,
+) -> RetrainReport:
+    """Train every query encoder of the searcher's release, and publish what is proven better.
+
+    ``ledger`` gives mined negatives and masks; losses over the whole corpus do without. Raises SpecmineError when
+    there are no queries to train, stop or decide with, when another retraining runs, and when the served release was
+    changed by somebody else meanwhile (the versions are kept then, and the next run takes them up).
+    """
+    started = time.monotonic()
+    tell = progress or (lambda stage, done, total: None)
+    needs_ledger = settings.loss == "ledger_softmax"
+    if needs_ledger and ledger is None:
+        raise SpecmineError(f"loss {settings.loss!r} needs mined negatives: run `specmine mine` first")
+    with Home(home.encoders).exclusive():
+        splits = split_queries(searcher, catalogue)
+        examples = build_examples(
+            splits.train,
+            splits.train_judgements,
+            splits.train_projection,
+            list(searcher.chunks.values()),
+            ledger,
+            needs_ledger,
+        )
+        if not examples.examples:
+            raise SpecmineError(
+                f"none of the {len(splits.train)} training queries has a judged passage in this index and a negative: "
+                "ingest the judged documents, import judgements for what is indexed, or mine again"
+            )
+        session = Session(searcher, ledger, settings, rule, home, splits, examples, tell)
+        outcomes, sources = session.train_all()
+        chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
+        published = _publish(home, searcher.release, release) if release else None
+    return RetrainReport(
+        outcomes=tuple(outcomes),
+        composition=chosen,
+        published=published.id if published else None,
+        queries=counts(splits, examples),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _compose(
+    searcher: Searcher,
+    outcomes: list[EncoderOutcome],
+    sources: Sources,
+    bench: Bench,
+    settings: CompositionSettings,
+    rule: PromotionRule,
+    tell: Progress,
+) -> tuple[CompositionOutcome, Release | None]:
+    """Put the promoted encoders together. Returns the release to publish, None when nothing is better."""
+    release = searcher.release
+    promoted = {
+        outcome.version.encoder: outcome.version.id
+        for outcome in outcomes
+        if outcome.verdict.promoted and release.encoders[outcome.version.encoder] != outcome.version.id
+    }
+    tell("choosing the fusion", 0, 1)
+    on_stopping: dict[str, Run] = {name: runs["stopping"] for name, runs in sources.after.items()}
+    tuned = choose_fusion(on_stopping, bench.stopping, release.fusion, settings, rule)
+    served_runs = fused_runs(sources.before, release.fusion)
+    fused = fused_runs(sources.after, release.fusion)
+    fusion, fusion_verdict = release.fusion, None
+    if tuned != release.fusion:
+        tuned_runs = fused_runs(sources.after, tuned)
+        fusion_verdict = judge(fused, tuned_runs, bench, rule)
+        if fusion_verdict.promoted:
+            fusion, fused = tuned, tuned_runs
+    tell("choosing the fusion", 1, 1)
+    reranker = judge_reranker(searcher, fused["verdict"], bench.verdict, settings, rule, tell)
+    entered = release.reranker
+    if reranker is not None and reranker.verdict is not None:
+        entered = reranker.name if reranker.verdict.promoted else None
+
+    changes = [f"{name} {version}" for name, version in promoted.items()]
+    changes += [f"fusion by {fusion.method}"] if fusion != release.fusion else []
+    changes += [f"re-ranker {entered or 'none'}"] if entered != release.reranker else []
+    whole = judge(served_runs, fused, bench, rule) if promoted or fusion != release.fusion else None
+    if not changes:
+        return CompositionOutcome(fusion, fusion_verdict, reranker, None, "nothing is better than what is served"), None
+    if whole is not None and not _is_no_worse(whole, rule):
+        reason = f"parts are better, but the release as a whole would not be: {whole.reason}"
+        return CompositionOutcome(release.fusion, fusion_verdict, reranker, whole, reason), None
+    note = f"retrain: {', '.join(changes)}"
+    proposed = replace(release, encoders={**release.encoders, **promoted}, fusion=fusion, reranker=entered, note=note)
+    return CompositionOutcome(fusion, fusion_verdict, reranker, whole, note), proposed
+
+
+def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:
+    guarded = verdict.guard is None or verdict.guard.interval[0] >= -rule.guard_tolerance
+    return verdict.difference >= 0 and guarded
+
+
+def _publish(home: Home, begun: Release, proposed: Release) -> Release:
+    """Publish the proposed encoders and composition with the content that is served by now.
+
+    Another writer is waited for: an hour's training must not be lost to an ingest.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            with home.exclusive():
+                now = served(home)
+                if _configuration(now) != _configuration(begun):
+                    raise SpecmineError(
+                        f"release {now.id} was published while this training ran from {begun.id}, and differs in more "
+                        "than its documents; the new versions are kept: run `specmine retrain` again to judge them"
+                    )
+                return publish(home, replace(proposed, content=now.content))
+        except LockedHomeError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(2.0)
+
+
+def _configuration(release: Release) -> Release:
+    """Return what matters of a release but its documents."""
+    return replace(release, content=0, note="", id="", created="", previous=None)
+
+
+def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:
+    version, verdict = outcome.version, outcome.verdict
+    return {
+        "encoder": version.encoder,
+        "version": version.id,
+        "loss": version.loss,
+        "before": verdict.before,
+        "after": verdict.after,
+        "difference": verdict.difference,
+        "interval": list(verdict.interval),
+        "p_value": verdict.p_value,
+        "verdict": "promoted" if verdict.promoted else "kept",
+        "reason": verdict.reason,
+        "trained": outcome.trained,
+        "document_checksum": {"before": outcome.checksums[0], "after": outcome.checksums[1]},
+        "overlap": {when: overlap(histogram) for when, histogram in version.histograms.items()},
+    }

@@ -1,0 +1,210 @@
+"""The trainings of one retraining: each encoder's query side is trained, judged and registered in its turn."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.measures import measure
+from evaluation.verdict import PromotionRule, Verdict
+from indexing.embedding import Progress
+from indexing.encoders import QueryEncoder
+from indexing.generations import GenerationEncoder, fingerprint_of
+from indexing.home import Home, SpecmineError
+from indexing.releases import BASE
+from indexing.search import Searcher
+from indexing.stores import BM25
+from mining.ledger import Ledger
+from training.query_training import Trained, TrainSettings, train
+from training.referee import DEPTH, Bench, BenchRuns, bench_runs, encoder_run, judge, verdict_json
+from training.similarity import histograms
+from training.splits import HeldOut, Splits
+from training.targets import Examples
+from training.versions import EncoderVersion, list_versions, register, weights_file
+
+# Bump when the loop makes other weights of the same settings and data.
+_TRAINING_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EncoderOutcome:
+    """What became of one encoder: its new version, the verdict on it now, and whether it was trained in this run.
+
+    ``checksums`` are those of all its document vectors in the store, before and after: they must be equal.
+    """
+
+    version: EncoderVersion
+    verdict: Verdict
+    trained: bool
+    checksums: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The runs of every source on the bench, with the served encoders and with those promoted now."""
+
+    before: dict[str, BenchRuns]
+    after: dict[str, BenchRuns]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the trainings of all encoders share."""
+
+    searcher: Searcher
+    ledger: Ledger | None
+    settings: TrainSettings
+    rule: PromotionRule
+    home: Home
+    splits: Splits
+    examples: Examples
+    tell: Progress
+
+    @property
+    def bench(self) -> Bench:
+        """The queries that judge."""
+        return Bench(self.splits.stopping, self.splits.verdict, self.splits.guard)
+
+    def train_all(self) -> tuple[list[EncoderOutcome], Sources]:
+        """Train and judge one encoder after the other."""
+        parts = self.bench.parts
+        bm25 = {name: self.searcher.runs(part.texts, DEPTH, only={BM25})[BM25] for name, part in parts.items()}
+        sources = Sources({BM25: bm25}, {BM25: bm25})
+        outcomes = []
+        for part in self.searcher.generation.encoders:
+            outcome, before, after = self.train_one(part)
+            outcomes.append(outcome)
+            sources.before[part.spec.name] = before
+            sources.after[part.spec.name] = after if outcome.verdict.promoted else before
+            gc.collect()  # one trained encoder in memory at a time
+        return outcomes, sources
+
+    def train_one(self, part: GenerationEncoder) -> tuple[EncoderOutcome, BenchRuns, BenchRuns]:
+        """Train one encoder, or take up the version that the same data and settings made before, and judge it.
+
+        Returns also the runs of the served encoder and of the new one. Raises SpecmineError when the document vectors
+        are not the same afterwards.
+        """
+        name = part.spec.name
+        checksum = self.searcher.vector_checksum(name)
+        documents, chunk_ids = self.searcher.document_vectors(name), self.searcher.chunk_ids
+        data = self._data(documents)
+        job = fingerprint_of(
+            [_TRAINING_VERSION, name, part.fingerprint, asdict(self.settings), self.rule.measure, data]
+        )
+        served = self.searcher.encoders[name]
+        before = bench_runs(served, documents, chunk_ids, self.bench)
+        version = self._made_before(name, job)
+        trained: Trained | None = None
+        candidate = self.searcher.load_encoder(name, version.id if version else BASE)
+        if version is None:
+            trained = self._train(candidate, documents, self._folder(name, job))
+        after = bench_runs(candidate, documents, chunk_ids, self.bench)
+        verdict = judge(before, after, self.bench, self.rule)
+        checksum_after = self.searcher.vector_checksum(name)
+        if checksum_after != checksum:
+            raise SpecmineError(f"the document vectors of {name} changed while it was trained: run `specmine doctor`")
+        if version is None:
+            described = EncoderVersion(
+                encoder=name,
+                document_fingerprint=part.fingerprint,
+                loss=self.settings.loss,
+                job=job,
+                lineage=self._lineage(name, data, checksum),
+                training=asdict(trained) if trained else {},
+                verdict=verdict_json(verdict),
+                histograms={
+                    "before": self._histograms(served, documents),
+                    "after": self._histograms(candidate, documents),
+                },
+            )
+            version = register(self.home, described, candidate)
+            shutil.rmtree(self._folder(name, job), ignore_errors=True)
+        elif version.id == self.searcher.release.encoders[name]:
+            verdict = replace(verdict, reason="served already: there is nothing new to learn from")
+        outcome = EncoderOutcome(version, verdict, trained is not None, (checksum, checksum_after))
+        return outcome, before, after
+
+    def _made_before(self, name: str, job: str) -> EncoderVersion | None:
+        """Return the version that the same job made, if its weights are there."""
+        made = [version for version in list_versions(self.home, name) if version.job == job]
+        return next((version for version in made if weights_file(self.home, version).is_file()), None)
+
+    def _data(self, documents: np.ndarray) -> dict[str, str]:
+        """Return the hashes of all data that a training reads."""
+        return {
+            "documents": hashlib.sha256(np.ascontiguousarray(documents).tobytes()).hexdigest(),
+            "train": _examples_hash(self.examples),
+            "stopping": _held_out_hash(self.splits.stopping),
+        }
+
+    def _train(self, encoder: QueryEncoder, documents: np.ndarray, folder: Path) -> Trained:
+        for stale in folder.parent.glob("unfinished-*"):
+            if stale != folder:
+                shutil.rmtree(stale, ignore_errors=True)  # of other data or settings: nobody will continue it
+        folder.mkdir(parents=True, exist_ok=True)
+        stopping = self.splits.stopping
+
+        def score(candidate: QueryEncoder) -> float:
+            run = encoder_run(candidate, documents, self.searcher.chunk_ids, stopping)
+            return measure(run, stopping.projection).mean[self.rule.measure]
+
+        return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell)
+
+    def _folder(self, name: str, job: str) -> Path:
+        return self.home.encoders / name / f"unfinished-{job[:16]}"
+
+    def _lineage(self, name: str, data: Mapping[str, str], checksum: str) -> dict[str, Any]:
+        release = self.searcher.release
+        return {
+            "release": release.id,
+            "generation": release.generation,
+            "content": release.content,
+            "compared_with": release.encoders[name],
+            "ledger": self.ledger.id if self.ledger else None,
+            "settings": asdict(self.settings),
+            "rule": asdict(self.rule),
+            "data": dict(data),
+            "queries": counts(self.splits, self.examples),
+            "document_checksum": checksum,
+        }
+
+    def _histograms(self, encoder: QueryEncoder, documents: np.ndarray) -> dict[str, list[float]]:
+        part = self.splits.verdict
+        vectors = encoder.embed(list(part.texts.values()))
+        return histograms(list(part.texts), vectors, documents, self.searcher.chunk_ids, part.projection.hits)
+
+
+def counts(splits: Splits, examples: Examples) -> dict[str, Any]:
+    """Return how many queries have which part, and what was left out, as JSON-able values."""
+    parts = {"stopping": splits.stopping, "verdict": splits.verdict, "guard": splits.guard}
+    return {
+        "train": len(examples.examples),
+        "without_passage": examples.without_passage,
+        "without_negative": examples.without_negative,
+        "lost_ledger_rows": examples.lost_rows,
+        "leaks": splits.leaks,
+        "stopping_leaks": splits.stopping_leaks,
+        **{name: {"split": part.name, "queries": len(part.texts)} for name, part in parts.items() if part},
+    }
+
+
+def _examples_hash(examples: Examples) -> str:
+    digest = hashlib.sha256()
+    for example in examples.examples:
+        digest.update(f"{example.query}\0{example.text}\0".encode())
+        for rows in (example.positives, example.masked, example.ledger):
+            digest.update(f"{len(rows)}\0".encode() + rows.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _held_out_hash(held_out: HeldOut) -> str:
+    projection = held_out.projection
+    return fingerprint_of([held_out.texts, projection.units, {q: sorted(h) for q, h in projection.hits.items()}])

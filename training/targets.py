@@ -1,0 +1,164 @@
+"""What each training query is drawn to and pushed from: rows of the document matrix, from judgements and a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from chunking.document import Chunk
+from evaluation.judgements import Judgement, Query
+from evaluation.projection import Projection
+from mining.ledger import BORDERLINE, DUPLICATE, FALSE_NEGATIVE, KEPT, RANDOM, Ledger
+from training.losses import Masks
+
+# What a ledger holds for no negative: true answers, doubtful ones, and repetitions of a judged passage.
+_UNDECIDED = frozenset({FALSE_NEGATIVE, BORDERLINE, DUPLICATE})
+_NEGATIVE = frozenset({KEPT, RANDOM})
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training query. The arrays are sorted int64 rows of the document matrix.
+
+    ``positives`` are its judged passages, ``masked`` (without them) what must not count against it, ``ledger`` its
+    mined negatives.
+    """
+
+    query: str
+    text: str
+    positives: np.ndarray
+    masked: np.ndarray
+    ledger: np.ndarray
+
+
+@dataclass(frozen=True)
+class Examples:
+    """``examples`` in order of query id; the counts tell what was left out and why.
+
+    ``without_passage`` queries have no judged passage in this index, ``without_negative`` have none to be trained
+    with; ``lost_rows`` of the ledger name chunks that this index does not have.
+    """
+
+    examples: tuple[Example, ...]
+    without_passage: int
+    without_negative: int
+    lost_rows: int
+
+
+def build_examples(
+    queries: Sequence[Query],
+    judgements: Iterable[Judgement],
+    projection: Projection,
+    chunks: Sequence[Chunk],
+    ledger: Ledger | None,
+    needs_ledger: bool,
+) -> Examples:
+    """Return the training examples of ``queries``; ``chunks`` are in the order of the document matrix.
+
+    Masked are the siblings of every positive (same section, or in a document without sections its neighbours), what
+    overlaps a judged span, what has the same text as a positive, and what the ledger found to be a false negative,
+    borderline or a duplicate; a person's word that a sibling is a negative wins. With ``needs_ledger``, queries
+    without mined negatives are left out.
+    """
+    kin = _Kin(chunks)
+    rows = {chunk.id: row for row, chunk in enumerate(chunks)}
+    spans: dict[str, list[tuple[str, int, int]]] = {}
+    for judgement in judgements:
+        if judgement.grade > 0 and judgement.start is not None and judgement.end is not None:
+            spans.setdefault(judgement.query, []).append((judgement.document, judgement.start, judgement.end))
+    found = _read_rows(ledger, rows)
+    examples: list[Example] = []
+    without_passage = without_negative = 0
+    for query in sorted(queries, key=lambda query: query.id):
+        positives = {rows[chunk] for chunk in projection.positives(query.id)}
+        if not positives:
+            without_passage += 1
+            continue
+        masked = set().union(*(kin.of(row) for row in positives))
+        masked = masked.union(*(kin.overlapping(*span) for span in spans.get(query.id, ())))
+        masked = (masked - found.confirmed.get(query.id, set()) | found.undecided.get(query.id, set())) - positives
+        negatives = found.negatives.get(query.id, set()) - masked - positives
+        if len(positives) + len(masked) == len(chunks) or (needs_ledger and not negatives):
+            without_negative += 1
+            continue
+        examples.append(Example(query.id, query.text, _rows(positives), _rows(masked), _rows(negatives)))
+    return Examples(tuple(examples), without_passage, without_negative, found.lost)
+
+
+def masks_of(batch: Sequence[Example], documents: int) -> Masks:
+    """Return the masks of a batch over ``documents`` rows."""
+    positives = np.zeros((len(batch), documents), dtype=bool)
+    negatives = np.ones((len(batch), documents), dtype=bool)
+    ledger = np.zeros((len(batch), documents), dtype=bool)
+    for place, example in enumerate(batch):
+        positives[place, example.positives] = True
+        negatives[place, example.positives] = False
+        negatives[place, example.masked] = False
+        ledger[place, example.ledger] = True
+    return Masks(torch.from_numpy(positives), torch.from_numpy(negatives), torch.from_numpy(ledger))
+
+
+class _Kin:
+    """Which chunks are siblings or repetitions of which: the rules of ``mining.filters``, for a whole index."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self._chunks = chunks
+        self._sections: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        self._documents: dict[str, list[int]] = {}
+        self._texts: dict[str, list[int]] = {}
+        for row, chunk in enumerate(chunks):
+            self._sections.setdefault((chunk.document, chunk.section), []).append(row)
+            self._documents.setdefault(chunk.document, []).append(row)
+            self._texts.setdefault(_folded(chunk.text), []).append(row)
+
+    def of(self, row: int) -> set[int]:
+        """Return the rows of a chunk's siblings and of those with its text, and its own."""
+        chunk = self._chunks[row]
+        siblings = self._sections[chunk.document, chunk.section]
+        if not chunk.section:
+            siblings = [other for other in siblings if abs(self._chunks[other].ordinal - chunk.ordinal) <= 1]
+        return {*siblings, *self._texts[_folded(chunk.text)]}
+
+    def overlapping(self, document: str, start: int, end: int) -> set[int]:
+        """Return the rows of a document's chunks that share a character with a span."""
+        return {
+            row
+            for row in self._documents.get(document, ())
+            if self._chunks[row].start < end and start < self._chunks[row].end
+        }
+
+
+@dataclass
+class _LedgerRows:
+    """A ledger by query and row: what must not be a negative, what is one, what a person said is one; rows lost."""
+
+    undecided: dict[str, set[int]] = field(default_factory=dict)
+    negatives: dict[str, set[int]] = field(default_factory=dict)
+    confirmed: dict[str, set[int]] = field(default_factory=dict)
+    lost: int = 0
+
+
+def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
+    found = _LedgerRows()
+    for entry in ledger.rows if ledger else ():
+        row = rows.get(entry.chunk)
+        if row is None:
+            found.lost += 1
+        elif entry.verdict in _UNDECIDED:
+            found.undecided.setdefault(entry.query, set()).add(row)
+        elif entry.verdict in _NEGATIVE:
+            found.negatives.setdefault(entry.query, set()).add(row)
+            if entry.reviewer is not None:
+                found.confirmed.setdefault(entry.query, set()).add(row)
+    return found
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _rows(rows: set[int]) -> np.ndarray:
+    return np.asarray(sorted(rows), dtype=np.int64)
