@@ -1,0 +1,145 @@
+"""Markdown artifacts: what a run did, for whoever looks at Prefect's pages. Keys are stable, so that versions line up.
+
+Bodies stay below 200 kB. Text from documents is escaped: a file name must not become markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+
+_LONGEST_LIST = 200
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$])")
+
+
+def ingest_summary(report: Mapping[str, Any]) -> None:
+    """Write what an ingest did, with the documents that could not be read and why."""
+    _create("ingest-summary", ingest_markdown(report), f"release {report['release'] or 'none'}")
+
+
+def mining_summary(report: Mapping[str, Any]) -> None:
+    """Write what mining found."""
+    _create("mining-summary", mining_markdown(report), f"ledger {report['ledger']}")
+
+
+def evaluation(report: Mapping[str, Any]) -> None:
+    """Write the measures of a release on a split."""
+    _create(f"evaluation-{report['split']}", evaluation_markdown(report), f"release {report['release']}")
+
+
+def verdicts(report: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
+    """Write the verdict on each retrained encoder, one artifact each, with its picture."""
+    for version in report["versions"]:
+        picture = pictures.get(version["version"])
+        _create(f"verdict-{version['encoder']}", verdict_markdown(version, picture), version["version"])
+
+
+def reindex_summary(report: Mapping[str, Any]) -> None:
+    """Write what a re-index did."""
+    _create("reindex-summary", reindex_markdown(report), f"release {report['release']}")
+
+
+# The texts
+
+
+def ingest_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of an ingest's artifact."""
+    counts = report["documents"]
+    rows = [*counts.items(), ("pages", report["pages"]), ("pages without text", report["pages_without_text"])]
+    rows += [("passages in the index", report["chunks"]), ("seconds", report["seconds"])]
+    parts = [
+        "# Ingest",
+        f"Generation `{report['generation']}`, release `{report['release'] or 'none'}`.",
+        _table(["", "count"], rows),
+    ]
+    quarantine = report["quarantine"]
+    if quarantine:
+        entries = [(entry["document"], entry["page"] or "", entry["reason"]) for entry in quarantine[:_LONGEST_LIST]]
+        parts += ["## In quarantine", _table(["document", "page", "reason"], entries)]
+    if len(quarantine) > _LONGEST_LIST:
+        parts.append(f"and {len(quarantine) - _LONGEST_LIST} more.")
+    warned = [(name, line) for name, lines in report.get("warnings", {}).items() for line in lines]
+    if warned:
+        parts += ["## Warnings", _table(["document", "warning"], warned[:_LONGEST_LIST])]
+    return "\n\n".join(parts)
+
+
+def mining_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of mining's artifact."""
+    facts = f"{report['candidates']} candidates for {report['queries']} queries in {report['seconds']:.1f} s."
+    return "\n\n".join(
+        [f"# Ledger `{report['ledger']}`", facts, _table(["verdict", "candidates"], report["verdicts"].items())]
+    )
+
+
+def evaluation_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of an evaluation's artifact."""
+    measures = list(next(iter(report["runs"].values()), {}))
+    rows = [(run, *(f"{values[name]:.4f}" for name in measures)) for run, values in report["runs"].items()]
+    parts = [
+        f"# Release `{report['release']}` on `{report['split']}`",
+        f"{report['queries']} queries; {report['unmapped_judgements']} judgements map to no passage.",
+        _table(["run", *measures], rows),
+    ]
+    reasons = report.get("unmapped_reasons") or {}
+    if reasons:
+        parts.append(_table(["why judgements do not map", "count"], reasons.items()))
+    return "\n\n".join(parts)
+
+
+def verdict_markdown(version: Mapping[str, Any], picture: str | None) -> str:
+    """Return the text of a verdict's artifact; ``picture`` is a data URI."""
+    low, high = version["interval"]
+    rows = [
+        ("loss", version["loss"]),
+        ("before", f"{version['before']:.4f}"),
+        ("after", f"{version['after']:.4f}"),
+        ("difference", f"{version['difference']:+.4f}"),
+        ("interval", f"{low:+.4f} to {high:+.4f}"),
+        ("p", f"{version['p_value']:.3g}"),
+    ]
+    title = f"# {_escaped(version['encoder'])} `{version['version']}`: {_escaped(version['verdict'])}"
+    parts = [title, _table(["", "value"], rows), *(_escaped(line) for line in version["reason"].splitlines())]
+    if picture:
+        parts += [
+            "## Similarity of queries to their passages and to others",
+            f"![similarity before and after]({picture})",
+        ]
+    return "\n\n".join(parts)
+
+
+def reindex_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of a re-index's artifact."""
+    rows = [
+        ("documents", report["documents"]),
+        ("documents cut anew", report["documents_to_cut"]),
+        ("passages embedded", report["embedded"]),
+        ("passages in the index", report["chunks"]),
+        ("seconds", report["seconds"]),
+    ]
+    changes = [f"- {_escaped(change)}" for change in report["changes"]] or ["- nothing"]
+    return "\n\n".join(
+        [
+            f"# Re-index: `{report['served']}` → `{report['generation']}`, release `{report['release']}`",
+            "What changed:",
+            "\n".join(changes),
+            _table(["", "count"], rows),
+        ]
+    )
+
+
+def _create(key: str, markdown: str, description: str) -> None:
+    create_markdown_artifact(markdown, key=key, description=description)
+
+
+def _table(columns: Sequence[str], rows: Any) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(_escaped(str(cell)) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,334 @@
+"""The command ``specmine``. Only what parses the command line is imported here: each command imports what it needs.
+
+``search``, ``evaluate``, ``doctor`` and ``--help`` never import Prefect.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from flows.output import Session
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+Given = Annotated[Session, Parameter(parse=False)]
+Orchestrated = Annotated[bool | None, Parameter(name="--prefect", negative="--no-prefect", show_default=False)]
+
+app = App(
+    name="specmine",
+    help="Search over long specification documents that learns from its own mistakes.",
+    version=lambda: __import__("importlib.metadata").metadata.version("specmine"),
+)
+app.meta.group_parameters = Group("Every command takes", sort_key=0)
+judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
+models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
+app.command(judgements)
+app.command(models)
+
+
+@app.command
+def ingest(
+    *paths: Path, prune: bool = False, deployment: bool = False, prefect: Orchestrated = None, session: Given
+) -> None:
+    """Bring documents into the index and publish it.
+
+    Parameters
+    ----------
+    paths
+        Folders and files; those of [sources] in the configuration when none is given.
+    prune
+        Remove documents whose files are gone from the folders given.
+    deployment
+        Hand the work to the deployed flow and return at once.
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import commands
+
+    commands.ingest(session, paths, prune, deployment, prefect)
+
+
+@app.command
+def search(query: str, *, limit: int = 10, session: Given) -> None:
+    """Search the served release.
+
+    Parameters
+    ----------
+    query
+        What to look for, in English or Japanese.
+    limit
+        How many passages to return, 1 to 100.
+    """
+    from flows import commands
+
+    commands.search(session, query, limit)
+
+
+@app.command
+def evaluate(*, split: str = "test", session: Given) -> None:
+    """Measure the served release on the judged queries of a split.
+
+    Parameters
+    ----------
+    split
+        train, dev, test or guard.
+    """
+    from flows import commands
+
+    commands.evaluate(session, split)
+
+
+@app.command
+def mine(*, prefect: Orchestrated = None, session: Given) -> None:
+    """Mine hard negatives for the training queries.
+
+    Parameters
+    ----------
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import commands
+
+    commands.mine(session, prefect)
+
+
+@app.command
+def retrain(*, prefect: Orchestrated = None, session: Given) -> None:
+    """Retrain the query encoders on the newest ledger; publish what is proven better.
+
+    Parameters
+    ----------
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import commands
+
+    commands.retrain(session, prefect)
+
+
+@app.command
+def lifecycle(*paths: Path, prune: bool = False, prefect: Orchestrated = None, session: Given) -> None:
+    """Ingest, mine, retrain and evaluate, in this order.
+
+    Parameters
+    ----------
+    paths
+        Folders and files; those of [sources] in the configuration when none is given.
+    prune
+        Remove documents whose files are gone from the folders given.
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import commands
+
+    commands.lifecycle(session, paths, prune, prefect)
+
+
+@app.command
+def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given) -> None:
+    """Cut and embed the indexed documents anew under the present configuration.
+
+    Parameters
+    ----------
+    plan
+        Only say what would be done and what it would cost.
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import commands
+
+    commands.reindex(session, plan, prefect)
+
+
+@app.command
+def promote(version: str, *, session: Given) -> None:
+    """Serve a version of a query encoder.
+
+    Parameters
+    ----------
+    version
+        The version's id, as `specmine retrain` reports it.
+    """
+    from flows import commands
+
+    commands.promote(session, version)
+
+
+@app.command
+def rollback(*, session: Given) -> None:
+    """Serve again the release that was served before."""
+    from flows import commands
+
+    commands.rollback(session)
+
+
+@app.command
+def releases(*, session: Given) -> None:
+    """List the releases; the served one is marked."""
+    from flows import commands
+
+    commands.releases(session)
+
+
+@app.command
+def documents(*, session: Given) -> None:
+    """List the indexed documents, and those in quarantine with the reason."""
+    from flows import commands
+
+    commands.documents(session)
+
+
+@judgements.command(name="import")
+def import_judgements(*, queries: Path, judgements: Path, split: str, session: Given) -> None:
+    """Import the judged queries of a split; importing twice changes nothing.
+
+    Parameters
+    ----------
+    queries
+        JSON lines {"id", "text"[, "group"]}, or BEIR's queries.jsonl.
+    judgements
+        JSON lines {"query", "document", "grade"} with a span, quote, section or pages, or BEIR's qrels (.tsv).
+    split
+        train, dev, test or guard.
+    """
+    from flows import commands
+
+    commands.import_judgements(session, queries, judgements, split)
+
+
+@models.command(name="list")
+def list_models(*, session: Given) -> None:
+    """List the configured models."""
+    from flows import commands
+
+    commands.models(session, "list")
+
+
+@models.command(name="fetch")
+def fetch_models(*, session: Given) -> None:
+    """Fetch the configured models, so that nothing needs the network after."""
+    from flows import commands
+
+    commands.models(session, "fetch")
+
+
+@models.command(name="verify")
+def verify_models(*, session: Given) -> None:
+    """Compare every file of the fetched models with its recorded SHA-256."""
+    from flows import commands
+
+    commands.models(session, "verify")
+
+
+@app.command
+def doctor(*, session: Given) -> None:
+    """Check that everything needed is there, and say what to do where it is not."""
+    from flows.doctor import doctor as check
+
+    check(session)
+
+
+@app.command
+def demo(*, profile: str | None = None, session: Given) -> None:
+    """Go once round on the sample documents: ingest, search, mine, retrain, measure.
+
+    Parameters
+    ----------
+    profile
+        "default" or "fast"; the configured one when not given.
+    """
+    from flows.demo import demo as run_demo
+
+    run_demo(session, profile)
+
+
+@app.command
+def serve(*, session: Given) -> None:
+    """Serve all flows from this process, with the schedules of the configuration. Needs a Prefect API."""
+    from flows.serve import serve as serve_flows
+
+    serve_flows(session)
+
+
+@app.command
+def dashboard(*, host: str = "127.0.0.1", port: int = 8765, session: Given) -> None:
+    """Open the pages for search, review and operations.
+
+    Parameters
+    ----------
+    host
+        The address to listen on.
+    port
+        The port to listen on.
+    """
+    from flows import commands
+
+    commands.dashboard(session, host, port)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    debug: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    config
+        The configuration; specmine.toml in the working directory by default.
+    json
+        Print exactly one JSON object on standard output.
+    debug
+        Show the traceback of an error.
+    """
+    session = Session(config, json, debug)
+    command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    if "session" not in ignored:  # --help and --version
+        command(*bound.args, **bound.kwargs)
+        return DONE
+    try:
+        command(*bound.args, session=session, **bound.kwargs)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        session.fail(*_told(error))
+        return FAILED
+    return session.status
+
+
+def _told(error: Exception) -> tuple[str, str | None]:
+    """Return an error in one line and, where it is not one a user is expected to meet, a hint."""
+    from chunking.document import UnreadableError
+    from evaluation.catalogue import CatalogueError
+    from indexing.home import SpecmineError
+
+    line = " ".join(str(error).split())
+    if isinstance(error, SpecmineError | CatalogueError | UnreadableError):
+        return line, None
+    return f"unexpected {type(error).__name__}: {line[:500]}", "--debug shows the traceback"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with 0 (done), 1 (refused or failed) or 2 (wrong usage)."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status: Any = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        Session(json="--json" in tokens).fail(" ".join(str(error).split()), "specmine --help lists what there is")
+        status = WRONG_USAGE
+    except KeyboardInterrupt:
+        Session(json="--json" in tokens).fail("interrupted", "run the same command again to continue")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        status = FAILED
+    sys.exit(status or DONE)

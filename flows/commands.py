@@ -1,0 +1,311 @@
+"""What the commands do: open the settings, run a stage, say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flows import show
+from flows.output import Session, table
+from flows.settings import Settings, load_settings
+from indexing.home import SpecmineError
+from indexing.specs import CrossEncoderSpec, EncoderSpec
+
+
+def ingest(session: Session, paths: Sequence[Path], prune: bool, deployment: bool, prefect: bool | None) -> None:
+    """Ingest here, as a flow, or in the deployed flow."""
+    settings = load_settings(session.config)
+    if deployment:
+        from flows.deployments import start
+
+        result = start("ingest", {"paths": [str(path.absolute()) for path in paths], "prune": prune})
+        session.emit(result, lambda console: console.print(f"started flow run {result['flow_run']}"))
+        return
+    if _as_flow(prefect):
+        from flows.ingest import ingest as flow
+
+        result = flow([str(path.absolute()) for path in paths], prune, _config(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = stages.ingest(settings, paths, prune, tell)
+    session.emit(result, lambda console: show.ingest(console, result))
+
+
+def search(session: Session, query: str, limit: int) -> None:
+    """Answer one query."""
+    from indexing.search import Searcher
+
+    settings = load_settings(session.config)
+    searcher = Searcher.open(settings.open_home(), settings.index())
+    try:
+        result = searcher.search(query, limit).as_json()
+    finally:
+        searcher.close()
+    session.emit(result, lambda console: show.search(console, result))
+
+
+def evaluate(session: Session, split: str) -> None:
+    """Measure the served release."""
+    from flows import stages
+
+    settings = load_settings(session.config)
+    _check_split(split)
+    with session.progress() as tell:
+        result = stages.evaluate(settings, split, tell)
+    session.emit(result, lambda console: show.measures(console, result))
+
+
+def mine(session: Session, prefect: bool | None) -> None:
+    """Mine negatives."""
+    settings = load_settings(session.config)
+    if _as_flow(prefect):
+        from flows.mine import mine as flow
+
+        result = flow(_config(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = stages.mine(settings, tell)
+    session.emit(result, lambda console: show.mine(console, result))
+
+
+def retrain(session: Session, prefect: bool | None) -> None:
+    """Retrain the query encoders."""
+    settings = load_settings(session.config)
+    if _as_flow(prefect):
+        from flows.retrain import retrain as flow
+
+        result = flow(_config(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = stages.retrain(settings, tell)
+    session.emit(result, lambda console: show.retrain(console, result))
+
+
+def lifecycle(session: Session, paths: Sequence[Path], prune: bool, prefect: bool | None) -> None:
+    """Ingest, mine, retrain, evaluate."""
+    settings = load_settings(session.config)
+    if _as_flow(prefect):
+        from flows.lifecycle import lifecycle as flow
+
+        result = flow([str(path.absolute()) for path in paths], prune, _config(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = {
+                "ingest": stages.ingest(settings, paths, prune, tell),
+                "mine": stages.mine(settings, tell),
+                "retrain": stages.retrain(settings, tell),
+                "evaluate": stages.evaluate(settings, "test", tell),
+            }
+
+    def tell_people(console: Console) -> None:
+        show.ingest(console, result["ingest"])
+        show.mine(console, result["mine"])
+        show.retrain(console, result["retrain"])
+        show.measures(console, result["evaluate"])
+
+    session.emit(result, tell_people)
+
+
+def reindex(session: Session, plan: bool, prefect: bool | None) -> None:
+    """Plan a re-index, or do it."""
+    settings = load_settings(session.config)
+    if plan:
+        from flows import stages
+
+        result = stages.plan(settings)
+    elif _as_flow(prefect):
+        from flows.reindex import reindex as flow
+
+        result = flow(_config(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = stages.reindex(settings, tell)
+    session.emit(result, lambda console: show.values(console, "re-index", result))
+
+
+def promote(session: Session, version: str) -> None:
+    """Serve a version of a query encoder."""
+    from flows import stages
+
+    result = stages.promote(load_settings(session.config), version)
+    session.emit(result, lambda console: console.print(f"serving {result['release']}: {result['note']}"))
+
+
+def rollback(session: Session) -> None:
+    """Serve the release before."""
+    from indexing.releases import rollback as roll_back
+    from indexing.releases import served
+
+    home = load_settings(session.config).open_home()
+    with home.exclusive():
+        before = served(home)
+        release = roll_back(home)
+    result = {"release": release.id, "before": before.id, "note": release.note}
+    session.emit(result, lambda console: console.print(f"serving {release.id} again (was {before.id})"))
+
+
+def releases(session: Session) -> None:
+    """List the releases."""
+    from indexing.releases import current, list_releases
+
+    home = load_settings(session.config).open_home()
+    served = current(home)
+    every = list_releases(home)
+    result = {"served": served.id if served else None, "releases": [asdict(release) for release in every]}
+    columns = ["", "release", "created", "encoders", "re-ranker", "note"]
+    rows = [
+        [
+            "→" if served and release.id == served.id else "",
+            release.id,
+            release.created,
+            ", ".join(f"{name} {version}" for name, version in release.encoders.items()),
+            release.reranker,
+            release.note,
+        ]
+        for release in every
+    ]
+    session.emit(result, lambda console: console.print(table("", columns, rows) if rows else "no release yet"))
+
+
+def documents(session: Session) -> None:
+    """List what is indexed and what is in quarantine."""
+    from indexing.generations import read_documents
+    from indexing.ingest import read_quarantine
+    from indexing.releases import served
+
+    home = load_settings(session.config).open_home()
+    release = served(home)
+    indexed = read_documents(home, release.generation, release.content)
+    quarantine = read_quarantine(home)
+    result: dict[str, Any] = {
+        "release": release.id,
+        "documents": [
+            {
+                "document": name,
+                "title": entry.title,
+                "pages": entry.pages,
+                "pages_without_text": entry.pages_without_text,
+                "chunks": entry.chunks,
+                "source": entry.source,
+                "warnings": entry.warnings,
+            }
+            for name, entry in indexed.items()
+        ],
+        "quarantine": [
+            {"document": entry.document, "reason": entry.reason, "page": entry.page} for entry in quarantine.values()
+        ],
+    }
+
+    def tell_people(console: Console) -> None:
+        columns = ["document", "title", "pages", "chunks"]
+        rows = [[name, entry.title, entry.pages, entry.chunks] for name, entry in indexed.items()]
+        console.print(table("indexed", columns, rows, right=["pages", "chunks"]))
+        show.quarantine(console, result["quarantine"])
+
+    session.emit(result, tell_people)
+
+
+def import_judgements(session: Session, queries: Path, judgements: Path, split: str) -> None:
+    """Import one split."""
+    from flows.stages import catalogue
+
+    settings = load_settings(session.config)
+    _check_split(split)
+    try:
+        with catalogue(settings) as book:
+            imported = book.import_files(split, queries, judgements)
+    except ValueError as error:  # names file and line
+        raise SpecmineError(str(error)) from None
+    result = {"split": split, **asdict(imported)}
+    session.emit(
+        result,
+        lambda console: console.print(
+            f"{split}: {imported.queries} queries ({imported.new_queries} new), {imported.judgements} judgements"
+        ),
+    )
+
+
+def models(session: Session, action: str) -> None:
+    """List, fetch or verify the configured models; exit 1 when one is missing after a fetch, or damaged."""
+    from indexing.models import status, tokenizer_file
+
+    settings = load_settings(session.config)
+    home, index = settings.open_home(), settings.index()
+    specs: list[EncoderSpec | CrossEncoderSpec] = list(index.encoders)
+    if index.cross_encoder:
+        specs.append(index.cross_encoder)
+    if action == "fetch":
+        for spec in specs:
+            session.log(f"fetching {spec.name}")
+            tokenizer_file(spec, home)
+    states = status(specs, home, verify=action == "verify")
+    result = {"models": [asdict(state) for state in states]}
+    columns = ["model", "source", "fetched", "verified", "MB", "problem"]
+    words = {True: "yes", False: "no", None: ""}
+    rows = [
+        [
+            state.name,
+            state.source,
+            words[state.fetched],
+            words[state.verified],
+            f"{state.bytes / 1e6:.0f}",
+            state.problem,
+        ]
+        for state in states
+    ]
+    if action != "list" and not all(state.fetched and state.verified for state in states):
+        session.status = 1
+    session.emit(result, lambda console: console.print(table("", columns, rows, right=["MB"])))
+
+
+def dashboard(session: Session, host: str, port: int) -> None:
+    """Serve the pages until interrupted."""
+    from dashboard.app import serve
+    from flows.stages import catalogue
+
+    settings = load_settings(session.config)
+    session.log(f"specmine dashboard on http://{host}:{port}")
+    with catalogue(settings) as book:
+        serve(settings.open_home(), settings.index(), book, host, port)
+
+
+# Helpers
+
+
+def _config(settings: Settings) -> str | None:
+    """Return the path of the configuration file as the flows take it."""
+    return str(settings.file) if settings.file else None
+
+
+def _as_flow(prefect: bool | None) -> bool:
+    """Tell whether to run as a Prefect flow. A configured API that does not answer is refused at once."""
+    from flows.prefect_api import check_answers, configured_api
+
+    url = configured_api()
+    wanted = url is not None if prefect is None else prefect
+    if wanted and url is not None:
+        check_answers(url)
+    return wanted
+
+
+def _check_split(split: str) -> None:
+    from evaluation.judgements import check_split
+
+    try:
+        check_split(split)
+    except ValueError as error:
+        raise SpecmineError(str(error)) from None

@@ -1,0 +1,33 @@
+"""The flow ``ingest``: documents into the served index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+
+from flows import artifacts, stages
+from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+
+
+@flow(name="ingest")
+def ingest(paths: list[str] | None = None, prune: bool = False, config: str | None = None) -> dict[str, Any]:
+    """Bring documents into the index and publish it.
+
+    Args:
+        paths: folders and files; those of [sources] in the configuration when empty.
+        prune: remove documents whose files are gone from the folders.
+        config: the configuration file; specmine.toml in the working directory when empty.
+    """
+    report = ingest_documents(paths or [], prune, config)
+    artifacts.ingest_summary(report)
+    return report
+
+
+# One task: what was read and embedded is kept on disk as it comes, so another try begins where this one ended.
+@task(name="ingest documents", retry_condition_fn=can_succeed_later, **RETRIES)
+def ingest_documents(paths: list[str], prune: bool, config: str | None) -> dict[str, Any]:
+    """Read, chunk, embed, store and publish."""
+    with index_writer():
+        return stages.ingest(settings_of(config), [Path(path) for path in paths], prune, log_progress())

@@ -1,0 +1,28 @@
+"""The flow ``mine``: negatives for the training queries, into a new ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows import artifacts, stages
+from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
+
+
+@flow(name="mine")
+def mine(config: str | None = None) -> dict[str, Any]:
+    """Mine hard negatives for the training queries.
+
+    Args:
+        config: the configuration file; specmine.toml in the working directory when empty.
+    """
+    report = mine_negatives(config)
+    artifacts.mining_summary(report)
+    return report
+
+
+@task(name="mine negatives", retry_condition_fn=can_succeed_later, **RETRIES)
+def mine_negatives(config: str | None) -> dict[str, Any]:
+    """Search, filter, select, and write the ledger."""
+    return stages.mine(settings_of(config), log_progress())

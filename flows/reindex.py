@@ -1,0 +1,29 @@
+"""The flow ``reindex``: the indexed documents under a new configuration, beside the served index until it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows import artifacts, stages
+from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+
+
+@flow(name="reindex")
+def reindex(config: str | None = None) -> dict[str, Any]:
+    """Cut and embed the indexed documents anew under the present configuration, and publish the result.
+
+    Args:
+        config: the configuration file; specmine.toml in the working directory when empty.
+    """
+    report = build_generation(config)
+    artifacts.reindex_summary(report)
+    return report
+
+
+@task(name="build generation", retry_condition_fn=can_succeed_later, **RETRIES)
+def build_generation(config: str | None) -> dict[str, Any]:
+    """Cut, embed, store and publish."""
+    with index_writer():
+        return stages.reindex(settings_of(config), log_progress())

@@ -1,0 +1,69 @@
+"""What all flows share: the log as progress, the one writer's slot, and which failures are worth another try."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect import get_client, get_run_logger
+from prefect.concurrency.sync import concurrency
+
+from evaluation.catalogue import CatalogueError
+from flows.prefect_api import configured_api
+from flows.settings import Settings, load_settings
+from indexing.home import LockedHomeError
+
+INDEX_WRITER = "index-writer"
+# A killed holder's slot is free again after this long. Renewed while the holder lives.
+_LEASE_SECONDS = 60.0
+_SECONDS_BETWEEN_LINES = 10.0
+
+# Tasks wait for another writer, a database or a network; nothing else gets better by itself.
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [10, 60, 300]}
+
+
+def can_succeed_later(task: Any, task_run: Any, state: Any) -> bool:
+    """Tell whether a failed task is worth another try: the home or the catalogue was held, or a connection broke."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, CatalogueError):
+        return "try again" in str(error)
+    return isinstance(error, LockedHomeError | ConnectionError | TimeoutError)
+
+
+def settings_of(config: str | None) -> Settings:
+    """Return the settings of a flow's parameter ``config``."""
+    return load_settings(Path(config) if config else None)
+
+
+@contextmanager
+def index_writer() -> Iterator[None]:
+    """Hold the slot of the one index writer, across all flows of the Prefect server. Without a server, do nothing.
+
+    It makes runs queue instead of fail. The truth is the home's own lock, which holds for every process.
+    """
+    if configured_api() is None:
+        yield
+        return
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(INDEX_WRITER, 1)
+    with concurrency(
+        INDEX_WRITER, occupy=1, lease_duration=_LEASE_SECONDS, strict=True, raise_on_lease_renewal_failure=False
+    ):
+        yield
+
+
+def log_progress() -> Callable[[str, int, int], None]:
+    """Return a function that writes progress into the run's log: begin and end of a stage, and now and then between."""
+    logger = get_run_logger()
+    last: dict[str, float] = {}
+
+    def tell(stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage not in last or done >= total or now - last[stage] >= _SECONDS_BETWEEN_LINES:
+            last[stage] = now
+            logger.info("%s: %d of %d", stage, done, total)
+
+    return tell

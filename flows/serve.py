@@ -1,0 +1,83 @@
+"""``specmine serve``: all flows from one process, on the schedules of specmine.toml."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from prefect import get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.flows import Flow
+from prefect.runner import Runner
+from prefect.types.entrypoint import EntrypointType
+
+from flows.deployments import DEPLOYMENT, as_prefect, put_schedule, required_api
+from flows.evaluate import evaluate
+from flows.ingest import ingest
+from flows.lifecycle import lifecycle
+from flows.mine import mine
+from flows.output import Session, table
+from flows.reindex import reindex
+from flows.retrain import retrain
+from flows.schedules import Schedule
+from flows.settings import Settings, load_settings
+
+FLOWS: dict[str, Flow[Any, Any]] = {
+    "ingest": ingest,
+    "evaluate": evaluate,
+    "mine": mine,
+    "retrain": retrain,
+    "reindex": reindex,
+    "lifecycle": lifecycle,
+}
+
+# A second run of the same flow waits for the first: a batch of new documents must not be dropped.
+_ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+
+
+def serve(session: Session) -> None:
+    """Register every flow with its schedule and run what is due, until interrupted."""
+    settings = load_settings(session.config)
+    url = required_api()
+    schedules = settings.schedules.by_flow()
+    for name, schedule in schedules.items():
+        as_prefect(name, schedule)  # refused before anything is registered
+    rows = [[f"{name}/{DEPLOYMENT}", _when(schedules.get(name))] for name in FLOWS]
+
+    def announce() -> None:
+        session.emit(
+            {"api": url, "deployments": dict(rows)},
+            lambda console: console.print(table(f"serving at {url}", ["deployment", "runs"], rows)),
+        )
+
+    asyncio.run(_serve(settings, announce))
+
+
+def _when(schedule: Schedule | None) -> str:
+    if schedule is None:
+        return "when asked for"
+    when = schedule.cron or schedule.rrule or f"every {schedule.interval:g} s"
+    return f"{when} (paused)" if schedule.paused else when
+
+
+async def _serve(settings: Settings, announce: Callable[[], None]) -> None:
+    # Schedules go on counting while nobody serves; what is overdue runs when somebody serves again.
+    runner = Runner(name=DEPLOYMENT, pause_on_shutdown=False)
+    await _register(runner, settings)
+    announce()
+    await runner.start()
+
+
+async def _register(runner: Runner, settings: Settings) -> None:
+    config = str(settings.file) if settings.file else None
+    for name, flow in FLOWS.items():
+        deployment = await flow.ato_deployment(
+            DEPLOYMENT,
+            parameters={"config": config},
+            concurrency_limit=_ONE_AT_A_TIME,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        deployment_id = await runner.aadd_deployment(deployment)
+        with get_client(sync_client=True) as client:
+            put_schedule(client, deployment_id, name, settings.schedules.by_flow().get(name))

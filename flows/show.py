@@ -1,0 +1,116 @@
+"""Reports as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from flows.output import measures_table, table
+
+_LONGEST_TEXT = 280
+_LONGEST_QUARANTINE = 20
+
+
+def ingest(console: Console, result: Mapping[str, Any]) -> None:
+    """Show what an ingest did."""
+    counts = result["documents"]
+    console.print(
+        f"[bold]{counts['indexed']}[/bold] documents indexed, {counts['unchanged']} unchanged, "
+        f"{counts['removed']} removed, {counts['quarantined']} in quarantine"
+    )
+    console.print(
+        f"{result['pages']} pages ({result['pages_without_text']} without text), {result['chunks']} passages in "
+        f"generation {result['generation']}, release {result['release'] or 'none'}, {result['seconds']:.1f} s"
+    )
+    for document, warnings in result.get("warnings", {}).items():
+        for warning in warnings:
+            console.print(f"[yellow]warning[/yellow] {escape(document)}: {escape(warning)}")
+    quarantine(console, result["quarantine"])
+
+
+def quarantine(console: Console, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Show the documents that could not be read, and why."""
+    if not entries:
+        return
+    rows = [[entry["document"], entry["page"], entry["reason"]] for entry in entries[:_LONGEST_QUARANTINE]]
+    console.print(table("in quarantine", ["document", "page", "reason"], rows, right=["page"]))
+    if len(entries) > _LONGEST_QUARANTINE:
+        console.print(f"and {len(entries) - _LONGEST_QUARANTINE} more: --json lists them all")
+
+
+def search(console: Console, result: Mapping[str, Any]) -> None:
+    """Show the passages found."""
+    for number, entry in enumerate(result["results"], start=1):
+        where = place(entry["document"], entry["section"], entry["pages"])
+        console.print(f"[bold]{number}. {escape(where)}[/bold]", soft_wrap=True)
+        found = ", ".join(f"{name} {source['rank']}" for name, source in entry["sources"].items())
+        console.print(f"   [dim]score {entry['score']:.3f}; ranks: {found}[/dim]", soft_wrap=True)
+        console.print(f"   {escape(shortened(entry['text']))}", soft_wrap=True)
+    if not result["results"]:
+        console.print("nothing was found")
+    console.print(f"[dim]release {result['release']}, {result['milliseconds']:.0f} ms[/dim]")
+
+
+def place(document: str, section: str, pages: Sequence[int]) -> str:
+    """Return where a passage stands, in words."""
+    first, last = pages
+    page = f"page {first}" if first == last else f"pages {first}–{last}"
+    return ", ".join(part for part in (document, section, page) if part)
+
+
+def shortened(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return a text in one line, cut where it is too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def measures(console: Console, result: Mapping[str, Any]) -> None:
+    """Show the measures of a release."""
+    title = f"release {result['release']} on {result['queries']} queries of {result['split']}"
+    console.print(measures_table(title, result["runs"]))
+    if result["unmapped_judgements"]:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in result.get("unmapped_reasons", {}).items())
+        console.print(
+            f"[yellow]{result['unmapped_judgements']} judgements map to no passage[/yellow]: {escape(reasons)}"
+        )
+
+
+def mine(console: Console, result: Mapping[str, Any]) -> None:
+    """Show what mining found."""
+    console.print(
+        f"ledger {result['ledger']}: {result['candidates']} candidates for {result['queries']} queries, "
+        f"{result['seconds']:.1f} s"
+    )
+    console.print(table("", ["verdict", "candidates"], list(result["verdicts"].items()), right=["candidates"]))
+
+
+def retrain(console: Console, result: Mapping[str, Any]) -> None:
+    """Show the verdict on each new version."""
+    for version in result["versions"]:
+        colour = "green" if version["verdict"] == "promoted" else "yellow"
+        low, high = version["interval"]
+        console.print(
+            f"[bold]{escape(version['encoder'])}[/bold] {escape(version['version'])} ({escape(version['loss'])}): "
+            f"{version['before']:.4f} → {version['after']:.4f} ({version['difference']:+.4f}, interval {low:+.4f} to "
+            f"{high:+.4f}, p {version['p_value']:.3g}): [{colour}]{escape(version['verdict'])}[/{colour}]",
+            soft_wrap=True,
+        )
+        console.print(f"   [dim]{escape(' · '.join(version['reason'].splitlines()))}[/dim]", soft_wrap=True)
+    console.print(f"[dim]{result['seconds']:.1f} s[/dim]")
+
+
+def values(console: Console, title: str, result: Mapping[str, Any]) -> None:
+    """Show a flat report as two columns."""
+    rows = [[key.replace("_", " "), _words(value)] for key, value in result.items()]
+    console.print(table(title, ["", "value"], rows))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {entry}" for key, entry in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value)) or "none"
+    return str(value)

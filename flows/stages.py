@@ -1,0 +1,203 @@
+"""The stages, put together: settings in, a report as JSON-able values out. No Prefect here.
+What only some stages need is imported there, so that no command waits for what it does not use.
+
+The command line calls these functions directly; the flows call the same ones and add what an orchestrator gives.
+Every run that changes something, or measures, is written into the catalogue's log, whether it succeeds or fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.judgements import Query
+from evaluation.measures import Measures
+from evaluation.projection import Projection, project
+from flows.settings import Settings
+from indexing.generations import read_generation
+from indexing.home import SpecmineError
+from indexing.ingest import ingest as ingest_documents
+from indexing.releases import publish, served
+from indexing.search import Searcher
+
+Tell = Callable[[str, int, int], None]
+"""Called with the stage's name, what is done and the total."""
+
+
+def ingest(settings: Settings, paths: Sequence[Path], prune: bool, tell: Tell) -> dict[str, Any]:
+    """Bring the documents under ``paths``, or under those of ``[sources]``, into the served index."""
+    wanted = list(paths) or list(settings.sources.paths)
+    if not wanted:
+        raise SpecmineError("there is nothing to ingest: give a folder, or set paths in [sources] of specmine.toml")
+    with _logged(settings, "ingest") as summary:
+        report = ingest_documents(wanted, settings.open_home(), settings.index(), prune=prune, progress=tell)
+        summary.update(report.as_json())
+    return summary
+
+
+def evaluate(settings: Settings, split: str, tell: Tell) -> dict[str, Any]:
+    """Measure every run of the served release on the queries of ``split``, and record the measures."""
+    with _logged(settings, "evaluate") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        queries, projection = judged(searcher, book, split)
+        measured = measure(searcher, book, split, queries, projection, tell)
+        summary.update(
+            release=searcher.release.id,
+            split=split,
+            queries=len(projection.units),
+            unmapped_judgements=len(projection.unmapped),
+            unmapped_reasons=_count_reasons(projection),
+            runs={name: values.mean for name, values in measured.items()},
+        )
+    return summary
+
+
+def measure(
+    searcher: Searcher, book: Catalogue, split: str, queries: Sequence[Query], projection: Projection, tell: Tell
+) -> dict[str, Measures]:
+    """Measure every run of the searcher's release on judged queries, and record the means."""
+    from training.referee import evaluate_release
+
+    tell("evaluating", 0, len(projection.units))
+    measured = evaluate_release(searcher, queries, projection)
+    book.record_measures(searcher.release.id, split, {name: values.mean for name, values in measured.items()})
+    tell("evaluating", len(projection.units), len(projection.units))
+    return measured
+
+
+def mine(settings: Settings, tell: Tell) -> dict[str, Any]:
+    """Mine negatives for the training queries and write them to a new ledger."""
+    from mining.mine import mine as mine_negatives
+
+    with _logged(settings, "mine") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        queries, projection = judged(searcher, book, "train")
+        cross_encoder, home = searcher.cross_encoder, settings.open_home()
+        report = mine_negatives(
+            searcher, queries, projection, cross_encoder, settings.mine, home, book.decisions(), tell
+        )
+        summary.update(report.as_json())
+    return summary
+
+
+def retrain(settings: Settings, tell: Tell) -> dict[str, Any]:
+    """Retrain the query encoders, on the newest ledger where there is one; publish what the referee finds better."""
+    from mining.ledger import list_ledgers, read_ledger
+    from training.retrain import retrain as retrain_encoders
+
+    with _logged(settings, "retrain") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        home = settings.open_home()
+        ledger = read_ledger(home) if list_ledgers(home) else None
+        report = retrain_encoders(
+            searcher, book, ledger, settings.training(), settings.compositions(), settings.promotion, home, tell
+        )
+        summary.update(report.as_json())
+    return summary
+
+
+def promote(settings: Settings, version_id: str) -> dict[str, Any]:
+    """Serve a version of a query encoder that was registered, whatever the verdict on it."""
+    from training.versions import load_version, read_version
+
+    home = settings.open_home()
+    with _logged(settings, "promote") as summary, home.exclusive():
+        release = served(home)
+        version = read_version(home, version_id)
+        specs = {part.spec.name: part.spec for part in read_generation(home, release.generation).encoders}
+        if version.encoder not in specs:
+            raise SpecmineError(
+                f"version {version_id} is one of {version.encoder!r}, which the served index does not use"
+            )
+        load_version(home, specs[version.encoder], version_id)  # refuses other document vectors and damaged weights
+        if release.encoders[version.encoder] != version_id:
+            note = f"promote {version.encoder} {version_id}"
+            release = publish(
+                home, replace(release, encoders={**release.encoders, version.encoder: version_id}, note=note)
+            )
+        summary.update(release=release.id, encoder=version.encoder, version=version_id, note=release.note)
+    return summary
+
+
+def plan(settings: Settings) -> dict[str, Any]:
+    """Return what a re-index would do."""
+    from indexing.reindex import plan_reindex
+
+    return plan_reindex(settings.open_home(), settings.index()).as_json()
+
+
+def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
+    """Build the configured generation from the indexed documents and publish it."""
+    from indexing.reindex import reindex as build_anew
+
+    with _logged(settings, "reindex") as summary:
+        summary.update(build_anew(settings.open_home(), settings.index(), tell).as_json())
+    return summary
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Searcher]:
+    """Yield the served release, open for searching."""
+    searcher = Searcher.open(settings.open_home(), settings.index())
+    try:
+        yield searcher
+    finally:
+        searcher.close()
+
+
+@contextmanager
+def catalogue(settings: Settings) -> Iterator[Catalogue]:
+    """Yield the catalogue."""
+    book = Catalogue(settings.catalogue_url())
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+def judged(searcher: Searcher, book: Catalogue, split: str) -> tuple[list[Query], Projection]:
+    """Return the queries of a split and their judgements on the searcher's chunks; at least one must map."""
+    queries = book.queries(split)
+    if not queries:
+        raise SpecmineError(
+            f"there are no judged queries of split {split!r}: run "
+            f"`specmine judgements import --queries FILE --judgements FILE --split {split}`"
+        )
+    projection = project(book.judgements(split), searcher.chunks.values(), searcher.document_text)
+    if not projection.units:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in _count_reasons(projection).items())
+        raise SpecmineError(
+            f"no judgement of split {split!r} maps to an indexed passage ({reasons or 'none is relevant'})"
+        )
+    return queries, projection
+
+
+def _count_reasons(projection: Projection) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for entry in projection.unmapped:
+        counts[entry.reason] = counts.get(entry.reason, 0) + 1
+    return counts
+
+
+@contextmanager
+def _logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
+    """Yield the summary to fill; write the run into the catalogue's log when the block ends."""
+    summary: dict[str, Any] = {}
+    started, clock = datetime.now(UTC), time.monotonic()
+
+    def record(status: str) -> None:
+        with catalogue(settings) as book:
+            book.record_run(stage, status, started, time.monotonic() - clock, summary)
+
+    try:
+        yield summary
+    except BaseException as error:
+        summary["error"] = str(error) or type(error).__name__
+        with suppress(CatalogueError):  # the first error is the one to report
+            record("failed")
+        raise
+    summary.setdefault("seconds", round(time.monotonic() - clock, 3))
+    record("completed")

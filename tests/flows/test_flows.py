@@ -1,0 +1,132 @@
+"""The flows in a real Prefect, on a server of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.settings import load_settings
+from indexing.home import Home, LockedHomeError, SpecmineError
+from indexing.releases import current
+
+pytestmark = [pytest.mark.models, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect(prefect_home: Path) -> Iterator[None]:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+def artifact(key: str) -> Any:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return found[-1]
+
+
+def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
+    write_config: Callable[[str], Path], judged: Path
+) -> None:
+    from flows.evaluate import evaluate
+    from flows.ingest import ingest
+    from flows.reindex import reindex
+    from flows.stages import catalogue
+
+    config = str(write_config(""))
+    report = ingest(config=config)
+    assert report["documents"] == {"indexed": 2, "unchanged": 0, "removed": 0, "quarantined": 0}
+    assert report["release"] == "r0001"
+    assert "marking" not in artifact("ingest-summary").data  # only what needs attention is listed
+    assert "r0001" in artifact("ingest-summary").data
+
+    (judged / "specs" / "empty.pdf").write_bytes(b"")
+    (judged / "specs" / "marking.md").unlink()
+    report = ingest(paths=[str(judged / "specs")], prune=True, config=config)
+    assert report["documents"] == {"indexed": 0, "unchanged": 1, "removed": 1, "quarantined": 1}
+    assert "empty.pdf" in artifact("ingest-summary").data
+
+    settings = load_settings(Path(config))
+    with catalogue(settings) as book:
+        book.import_files("test", judged / "test.queries.jsonl", judged / "test.judgements.jsonl")
+    measured = evaluate(config=config)
+    assert (measured["queries"], measured["unmapped_judgements"]) == (2, 2)
+    assert measured["runs"]["fusion"]["R@10"] == 1.0
+    assert "document not indexed" in artifact("evaluation-test").data
+    with catalogue(settings) as book:
+        assert {(record.release, record.split) for record in book.measures()} == {("r0002", "test")}
+        assert [run.stage for run in book.last_runs()] == ["evaluate", "ingest", "ingest"]
+
+    write_config("[chunking]\nmax_tokens = 40\n")
+    again = reindex(config=config)
+    assert again["release"] == "r0003"
+    assert "max\\_tokens 240 → 40" in artifact("reindex-summary").data
+
+
+def test_a_flow_fails_with_the_line_a_user_would_see(workplace: Path) -> None:
+    from flows.ingest import ingest
+
+    empty = workplace / "empty.toml"
+    empty.write_text('home = "empty"\n', encoding="utf-8")
+    with pytest.raises(SpecmineError, match="there is nothing to ingest"):
+        ingest(config=str(empty))
+    with pytest.raises(SpecmineError, match="no configuration file"):
+        ingest(config=str(workplace / "gone.toml"))
+
+
+def test_a_locked_home_is_waited_for(
+    write_config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, workplace: Path
+) -> None:
+    """The first try meets another writer; the task's second try succeeds."""
+    from flows import ingest as module
+    from flows import stages
+
+    config = str(write_config(""))
+    home = load_settings(Path(config)).open_home()
+    held = home.exclusive()
+    held.__enter__()
+    tries: list[str] = []
+    plain = stages.ingest
+
+    def ingest_and_release(*arguments: Any) -> dict[str, Any]:
+        tries.append("try")
+        try:
+            return plain(*arguments)
+        except LockedHomeError:
+            held.__exit__(None, None, None)  # the other writer ends
+            raise
+
+    monkeypatch.setattr(stages, "ingest", ingest_and_release)
+    quick = module.ingest_documents.with_options(retry_delay_seconds=0)
+    monkeypatch.setattr(module, "ingest_documents", quick)
+    report = module.ingest(config=config)
+    assert tries == ["try", "try"]
+    assert report["documents"]["indexed"] == 2
+    assert current(Home(workplace / "home")) is not None
+
+
+def test_the_slot_of_the_index_writer_is_given_back(monkeypatch: pytest.MonkeyPatch, workplace: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import get_current_settings
+
+    from flows.runs import INDEX_WRITER, index_writer
+
+    url = get_current_settings().api.url
+    if url is None:
+        pytest.skip("the test server has no address")
+    monkeypatch.setenv("PREFECT_API_URL", str(url))
+    with get_client(sync_client=True) as client:
+        with index_writer():
+            assert client.read_global_concurrency_limit_by_name(INDEX_WRITER).active_slots == 1
+        assert client.read_global_concurrency_limit_by_name(INDEX_WRITER).active_slots == 0
