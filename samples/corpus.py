@@ -1,7 +1,9 @@
 """The sample documents and their judged queries, merged over the families of documents.
 
-A family is one product or standard with its sisters. Families, not queries, are divided between the splits, so that
-no near-copy of a training query is held out; the ``guard`` split holds identifier queries of every family.
+The documents are families of sister products and editions, in which the same clause recurs with other values. Splits go
+by clause family: all queries about a clause, in whichever sister or edition, are in one split, and no judged section is
+in two, so that no near-copy of a training query is held out. The ``guard`` split holds identifier queries of every
+document.
 """
 
 from __future__ import annotations
