@@ -86,7 +86,7 @@ def _carve(
     searcher: Searcher, queries: Sequence[Query], judgements: Sequence[Judgement]
 ) -> tuple[list[Query], HeldOut]:
     try:
-        train, held = carve(queries, _of(queries, judgements), STOPPING_SHARE)
+        train, held = carve(queries, STOPPING_SHARE)
     except ValueError as error:
         raise SpecmineError(
             f"no queries can be set aside of the {len(queries)} training queries to stop by ({error}): "

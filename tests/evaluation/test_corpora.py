@@ -68,7 +68,7 @@ def test_every_span_maps_whatever_the_chunking(
     assert {leak.held_out for leak in find_leaks(splits["train"].queries, splits["dev"].queries)} <= set(
         projections["dev"].units
     )
-    kept, held = carve(splits["train"].queries, splits["train"].judgements)
+    kept, held = carve(splits["train"].queries)
     assert len(kept) + len(held) == train[0]
     assert 0.05 * train[0] < len(held) <= 0.1 * train[0]
 
