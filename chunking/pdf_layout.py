@@ -115,6 +115,9 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
                 groups.append(Group(kind, contents=contents))
             groups[-1].lines.append(lines[i])
             i += 1
+    if all(group.contents for group in groups):  # a document that is a list: then the list is what there is to find
+        for group in groups:
+            group.contents = False
     return groups
 
 
@@ -230,6 +233,7 @@ class _HeadingFinder:
         larger = {size for size, count in sizes.items() if size > 1.15 * self._body and count >= 4}
         self._ranks = {size: rank for rank, size in enumerate(sorted(larger, reverse=True)[:4], 1)}
         self._outlined = outlined
+        self._uniform = not any(self._distinct(line) for line in lines)
         self._last: tuple[int, ...] = ()
         self._level = 0
         self._shift = 0  # how much deeper the outline's levels are than the numbers' own
@@ -243,8 +247,7 @@ class _HeadingFinder:
     def heading(self, lines: Sequence[PdfLine], i: int) -> tuple[int, int]:
         """Return how many lines a heading beginning at line ``i`` takes and its level, (0, 0) if none begins there."""
         line = lines[i]
-        distinct = line.size > 1.05 * self._body or (line.bold and not self._bold_body)
-        if not distinct or line.monospaced or line.size < 0.9 * self._body or not self._alone(lines, i):
+        if line.monospaced or not self._alone(lines, i) or not (self._distinct(line) or self._typewritten(lines, i)):
             return 0, 0
         length = 1
         while i + length < len(lines) and length < 4 and self._same_heading(lines[i + length - 1], lines[i + length]):
@@ -263,6 +266,17 @@ class _HeadingFinder:
         if self._outlined or numbered or not (rank or is_known_heading(text)) or not reads_like_title(text):
             return 0, 0
         return length, rank or 1
+
+    def _distinct(self, line: PdfLine) -> bool:
+        return line.size > 1.05 * self._body or (line.bold and not self._bold_body and line.size >= 0.9 * self._body)
+
+    def _typewritten(self, lines: Sequence[PdfLine], i: int) -> bool:
+        """Whether a line may be a heading where all look alike: by its number, with a blank line above and below."""
+        if not self._uniform or parse_numbered(lines[i].text) is None:
+            return False
+        above, below = lines[i - 1 : i], lines[i + 1 : i + 2]
+        gaps = [a.base - b.base for a, b in itertools.pairwise([*above, lines[i], *below])]
+        return all(gap < 0 or gap > 1.6 * self._body for gap in gaps)
 
     def _alone(self, lines: Sequence[PdfLine], i: int) -> bool:
         """Whether the line above ends its own block: bold words within a paragraph are no heading."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chunking.pdf_words import Word
 
@@ -69,6 +69,14 @@ def page_lines(words: Sequence[Word], page: int) -> list[PdfLine]:
         runs = _touching(_runs([word for word in words if word.quarter_turns == turns]))
         lines += [_row(row, page) for part in _columns(runs) for row in _rows(part)]
     return lines
+
+
+def typewritten_as_prose(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]:
+    """Take the monospaced look from the lines where it is the document's own, as in a printed text file."""
+    lengths = [(len(line.text), line.monospaced) for lines in pages for line in lines]
+    if sum(length for length, monospaced in lengths if monospaced) <= 0.6 * sum(length for length, _ in lengths):
+        return list(pages)
+    return [[replace(line, monospaced=False) for line in lines] for lines in pages]
 
 
 def _runs(words: Sequence[Word]) -> list[_Run]:

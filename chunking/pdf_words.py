@@ -170,7 +170,8 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
             top=top,
             base=base,
             bold=bool(flags.value & _FORCE_BOLD) or _BOLD.search(name) is not None,
-            monospaced=bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None,
+            # Japanese fonts are of fixed pitch as a rule, and set prose.
+            monospaced=word.isascii() and (bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None),
             hyphen=bool(match[1]),
             quarter_turns=quarter_turns,
         )

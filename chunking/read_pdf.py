@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from chunking.document import Block, Document, Page, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.pdf_layout import Group, group_lines, guess_title, outline_headings, without_running_lines
-from chunking.pdf_lines import PdfLine, page_lines
+from chunking.pdf_lines import PdfLine, page_lines, typewritten_as_prose
 from chunking.pdf_words import printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -25,7 +25,7 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
     """Read a PDF. Pages without text stay, with an empty span. Raises UnreadableError."""
     content = read_content(path, limits)
     lines = [page_lines(words, number) for number, words in enumerate(content.pages, 1)]
-    kept = without_running_lines(lines)
+    kept = without_running_lines(typewritten_as_prose(lines))
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:

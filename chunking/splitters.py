@@ -306,16 +306,18 @@ def split_by_section(document: Document, settings: ChunkSettings, counter: Token
         if not items:
             yield Cut(section.path, section.headings[0].start, section.headings[-1].end, ())
             continue
+        lowest = 0  # a chunk begins after the one before it does, or it would hold it whole
         for i, j in pack(items, budget - settings.overlap):
-            first = _overlapped(items, i, settings.overlap)
+            first = _overlapped(items, i, lowest, settings.overlap)
+            lowest = i + 1
             start = section.headings[0].start if first == 0 and section.headings else items[first].start
             parts = tuple((piece.start, piece.end) for piece in items[first:j])
             yield Cut(section.path, start, items[j - 1].end, _joined(parts, section))
 
 
-def _overlapped(items: Sequence[Piece], first: int, overlap: int) -> int:
-    """Return where a chunk that begins with piece ``first`` begins when up to ``overlap`` tokens are repeated."""
-    while overlap and first > 0 and items[first - 1].tokens <= overlap:
+def _overlapped(items: Sequence[Piece], first: int, lowest: int, overlap: int) -> int:
+    """Return where a chunk begins, at ``lowest`` or later, so that up to ``overlap`` tokens before ``first`` repeat."""
+    while first > lowest and items[first - 1].tokens <= overlap > 0:
         first -= 1
         overlap -= items[first].tokens
     return first
@@ -358,7 +360,7 @@ def split_fixed(document: Document, settings: ChunkSettings, counter: TokenCount
         yield Cut(path, words[first].start, words[end - 1].end, ((words[first].start, words[end - 1].end),))
         if end == len(words):
             return
-        first = max(_overlapped(words[:end], end, settings.overlap), first + 1)
+        first = _overlapped(words, end, first + 1, settings.overlap)
 
 
 SPLITTERS: dict[str, Splitter] = {"section": split_by_section, "fixed": split_fixed}

@@ -26,6 +26,7 @@ app = App(
     help="Search over long specification documents that learns from its own mistakes.",
     version=lambda: __import__("importlib.metadata").metadata.version("specmine"),
 )
+app.meta.suppress_keyboard_interrupt = False  # main reports it
 app.meta.group_parameters = Group("Every command takes", sort_key=0)
 judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")

@@ -106,7 +106,7 @@ def lifecycle(session: Session, paths: Sequence[Path], prune: bool, prefect: boo
                 "ingest": stages.ingest(settings, paths, prune, tell),
                 "mine": stages.mine(settings, tell),
                 "retrain": stages.retrain(settings, tell),
-                "evaluate": stages.evaluate(settings, "test", tell),
+                "evaluate": stages.evaluate(settings, stages.held_out_split(settings), tell),
             }
 
     def tell_people(console: Console) -> None:
@@ -278,7 +278,8 @@ def dashboard(session: Session, host: str, port: int) -> None:
     from flows.stages import catalogue
 
     settings = load_settings(session.config)
-    session.log(f"specmine dashboard on http://{host}:{port}")
+    url = f"http://{host}:{port}"
+    session.emit({"url": url}, lambda console: console.print(f"specmine dashboard on {url}, until interrupted"))
     with catalogue(settings) as book:
         serve(settings.open_home(), settings.index(), book, host, port)
 

@@ -203,8 +203,12 @@ def _tell_people(console: Console, result: Mapping[str, Any], level: float) -> N
     for example in result["negatives"]:
         _tell_example(console, example)
     console.rule(f"before and after learning, {result['queries'][_HELD_OUT]} held-out queries")
-    console.print(measures_table(f"before: release {result['before']['release']}", result["before"]["runs"]))
-    console.print(measures_table(f"after: release {result['after']['release']}", result["after"]["runs"]))
+    before, after = result["before"], result["after"]
+    console.print(measures_table(f"before: release {before['release']}", before["runs"]))
+    if after["release"] == before["release"]:
+        console.print(f"nothing was proven better on these queries, so release {after['release']} stays")
+    else:
+        console.print(measures_table(f"after: release {after['release']}", after["runs"]))
     for name, gain in result["gain"].items():
         low, high = gain["interval"]
         console.print(

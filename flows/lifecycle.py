@@ -6,10 +6,12 @@ from typing import Any
 
 from prefect import flow
 
+from flows import stages
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.mine import mine
 from flows.retrain import retrain
+from flows.runs import settings_of
 
 
 @flow(name="lifecycle")
@@ -25,5 +27,5 @@ def lifecycle(paths: list[str] | None = None, prune: bool = False, config: str |
         "ingest": ingest(paths, prune, config),
         "mine": mine(config),
         "retrain": retrain(config),
-        "evaluate": evaluate("test", config),
+        "evaluate": evaluate(stages.held_out_split(settings_of(config)), config),
     }

@@ -57,6 +57,12 @@ def evaluate(settings: Settings, split: str, tell: Tell) -> dict[str, Any]:
     return summary
 
 
+def held_out_split(settings: Settings) -> str:
+    """Return the split that a lifecycle ends with: ``test``, or ``dev`` where no test query is known."""
+    with catalogue(settings) as book:
+        return "test" if book.queries("test") else "dev"
+
+
 def measure(
     searcher: Searcher, book: Catalogue, split: str, queries: Sequence[Query], projection: Projection, tell: Tell
 ) -> dict[str, Measures]:
@@ -187,17 +193,13 @@ def _logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
     """Yield the summary to fill; write the run into the catalogue's log when the block ends."""
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.monotonic()
-
-    def record(status: str) -> None:
-        with catalogue(settings) as book:
-            book.record_run(stage, status, started, time.monotonic() - clock, summary)
-
-    try:
-        yield summary
-    except BaseException as error:
-        summary["error"] = str(error) or type(error).__name__
-        with suppress(CatalogueError):  # the first error is the one to report
-            record("failed")
-        raise
-    summary.setdefault("seconds", round(time.monotonic() - clock, 3))
-    record("completed")
+    with catalogue(settings) as book:  # opened first: a run that could not be logged is not begun
+        try:
+            yield summary
+        except BaseException as error:
+            summary["error"] = str(error) or type(error).__name__
+            with suppress(CatalogueError):  # the first error is the one to report
+                book.record_run(stage, "failed", started, time.monotonic() - clock, summary)
+            raise
+        summary.setdefault("seconds", round(time.monotonic() - clock, 3))
+        book.record_run(stage, "completed", started, time.monotonic() - clock, summary)

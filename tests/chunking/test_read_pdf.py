@@ -129,6 +129,33 @@ def test_headings_by_number_and_look(tmp_path: Path, draw_pdf: Any) -> None:
     assert texts(document, "code")[0].split() == ["if", "(x)", "{", "y;", "}"]
 
 
+def test_a_typewritten_document_has_headings_by_number_alone(tmp_path: Path, draw_pdf: Any) -> None:
+    page = lines(
+        [
+            "1. Scope",
+            "",
+            "This is about pumps of",
+            "all kinds.",
+            "",
+            "1. is how lists",
+            "begin.",
+            "",
+            "2. Terms",
+            "",
+            "pump",
+        ]
+    )
+    document = read(draw_pdf(tmp_path / "a.pdf", [[(*line[:4], MONO) for line in page if line[0]]]))
+    assert texts(document, "heading") == ["1. Scope", "2. Terms"]
+    assert texts(document, "paragraph") == ["This is about pumps of all kinds.", "pump"]
+    assert texts(document, "list") == ["1. is how lists begin."]
+
+
+def test_a_document_that_is_nothing_but_a_list_of_contents_is_kept(tmp_path: Path, draw_pdf: Any) -> None:
+    entries = [f"Part number {i} ................ {i + 10}" for i in range(9)]
+    assert len(read(draw_pdf(tmp_path / "a.pdf", [lines(entries)])).blocks) >= 1
+
+
 def test_the_outline_gives_the_sections(tmp_path: Path, draw_pdf: Any) -> None:
     page = lines(["Scope", "Words about the scope."], top=700) + lines(["Deep inside", "Words about depth."], top=600)
     writer = pypdf.PdfWriter(draw_pdf(tmp_path / "a.pdf", [page]))

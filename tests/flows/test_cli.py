@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from flows import commands
 from flows.cli import main
 from indexing.home import Home
 from indexing.releases import Fusion, Release, publish
@@ -23,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in os.environ:
-        if name.startswith(("SPECMINE_", "PREFECT_")):
+        if name.startswith("SPECMINE_") or name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     monkeypatch.chdir(tmp_path)
@@ -149,6 +150,16 @@ def test_an_unexpected_error_hints_at_the_traceback(specmine: Run, somewhere: Pa
     assert one_object(output)["hint"] == "--debug shows the traceback"
     assert "Traceback" not in errors
     assert "Traceback" in specmine("releases", "--json", "--debug")[2]
+
+
+def test_an_interruption_is_reported(specmine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "releases", interrupted)
+    status, output, _ = specmine("releases", "--json")
+    assert status == 130
+    assert one_object(output)["error"] == "interrupted"
 
 
 def test_judgements_are_imported(specmine: Run, somewhere: Path) -> None:

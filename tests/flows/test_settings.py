@@ -199,9 +199,15 @@ def test_no_misspelt_key_is_ever_ignored(key: str, table: str) -> None:
         assert repr(f"{table}.{key}" if table else key) in refusal(text)
 
 
+def uncommented(text: str) -> str:
+    return re.sub("^# ", "", text, flags=re.MULTILINE)
+
+
 def test_the_example_shows_the_defaults() -> None:
     """Whoever changes a default changes specmine.toml.example too."""
     text = (Path(__file__).parents[2] / "specmine.toml.example").read_text(encoding="utf-8")
+    training, promotion = text.index("[train]"), text.index("[promotion]")
+    text = text[:training] + uncommented(text[training:promotion]) + text[promotion:]
     example = load(text)
     Path("specmine.toml").unlink()
     plain = load_settings()
@@ -212,8 +218,8 @@ def test_the_example_shows_the_defaults() -> None:
     assert (example.training(), example.compositions()) == (plain.training(), plain.compositions())
     every = set(tomllib.loads(text)) | {"encoders", "cross_encoder"}
     assert every == set(Settings.model_fields)
-    uncommented = "\n".join(re.sub("^# ", "", line) for line in text.partition("[schedules]")[2].splitlines())
-    assert set(load(f"[schedules]{uncommented}").schedules.by_flow()) == set(Schedules.__dataclass_fields__)
+    schedules = uncommented(text[text.index("[schedules]") :])
+    assert set(load(schedules).schedules.by_flow()) == set(Schedules.__dataclass_fields__)
 
 
 def test_neither_prefect_nor_torch_is_imported() -> None:
