@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chunking.readers import ReadLimits
-
 from chunking.splitters import ChunkSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 
