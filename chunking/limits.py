@@ -7,7 +7,10 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds on one document: wall-clock seconds, address space, pages, file size, and characters of text."""
+    """Bounds on one document: seconds of processor time, address space, pages, file size, and characters of text.
+
+    By the wall clock a document may take five times ``seconds``: a busy machine must not make it unreadable.
+    """
 
     seconds: float = 300.0
     memory_mb: int = 4096

@@ -79,12 +79,15 @@ def chunk(document: Document, settings: ChunkSettings, counter: TokenCounter) ->
     """Cut a document into chunks, in reading order.
 
     Every chunk's ``encoder_text`` has at most ``settings.max_tokens`` tokens by the true count of every tokenizer.
+    Raises ValueError if not even one character fits.
     """
     cuts = list(SPLITTERS[settings.splitter](document, settings, counter))
     texts = encoder_texts(document, cuts, settings, counter)
     counts = counter.count_batch(texts)
     while any(tokens > settings.max_tokens for tokens in counts):
         halves = [_halves(document, cut, tokens, settings) for cut, tokens in zip(cuts, counts, strict=True)]
+        if not any(len(pair) > 1 for pair in halves):
+            raise ValueError(f"{document.id}: one character takes more than {settings.max_tokens} tokens")
         cuts = _without_contained([half for pair in halves for half in pair])
         texts = encoder_texts(document, cuts, settings, counter)
         counts = counter.count_batch(texts)

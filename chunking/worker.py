@@ -1,7 +1,8 @@
 """Reading hostile documents in processes that may die: a crash, a hang or a bomb costs one document, never the batch.
 
 The parent starts ``python -m chunking.worker`` a few times and speaks JSON lines with it over pipes: first the
-settings, then one job at a time. A worker bounds its own address space; the parent kills one that takes too long.
+settings, then one job at a time. A worker bounds its own address space; the parent kills one that takes too long: more
+than the limit of processor time, or five times as long by the wall clock.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from chunking.stored import save
 from chunking.tokens import TokenCounter
 
 _MEGABYTE = 1024 * 1024
-_START_SECONDS = 300.0
+_START_SECONDS = 60.0
+_WAITING = 5  # how many times the processor time a document may take by the clock on the wall
+_LOOK_EVERY = 0.5
 _LONGEST_REASON = 500
 _MOST_WARNINGS = 50
 
@@ -191,32 +194,50 @@ class _Process:
         try:
             send.write(json.dumps(message).encode() + b"\n")
             send.flush()
-            line = self._line(receive, seconds)
+            line = self._line(process.pid, receive, seconds)
         except BrokenPipeError:
             line = b""
-        except TimeoutError:
+        except TimeoutError as error:
             process.kill()
             self.end()
-            return f"took longer than {seconds:g} seconds"
+            return str(error)
         if not line:
             return f"the reader process {_ending(self.end())}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _line(self, receive: IO[bytes], seconds: float) -> bytes:
-        """Return the next line, b"" if the process closed its end. Raises TimeoutError."""
-        deadline = time.monotonic() + seconds
+    def _line(self, pid: int, receive: IO[bytes], seconds: float) -> bytes:
+        """Return the next line, b"" if the process closed its end. Raises TimeoutError.
+
+        Processor time counts, so that a busy machine does not make documents unreadable; the wall clock ends a process
+        that only waits.
+        """
+        began, used = time.monotonic(), _processor_seconds(pid)
         with selectors.DefaultSelector() as selector:
             selector.register(receive, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise TimeoutError
+                ready = selector.select(_LOOK_EVERY)
+                if _processor_seconds(pid) - used > seconds:
+                    raise TimeoutError(f"took more than {seconds:g} seconds of processor time")
+                if time.monotonic() - began > _WAITING * seconds:
+                    raise TimeoutError(f"took longer than {_WAITING * seconds:g} seconds")
+                if not ready:
+                    continue
                 received = os.read(receive.fileno(), 65536)
                 if not received:
                     return b""
                 self._buffer += received
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time a process has used so far (Linux)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:  # it has ended; reading its pipe tells
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime: fields 14 and 15 of proc(5)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -260,7 +281,7 @@ def main() -> int:
     for line in lines:
         message = json.loads(line)
         job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]))
-        signal.alarm(int(limits.seconds) + 30)  # ends a hanging worker whose parent is gone
+        signal.alarm(int(_WAITING * limits.seconds) + 30)  # ends a hanging worker whose parent is gone
         result = _read_and_chunk(job, limits, chunk_settings, counter)
         signal.alarm(0)
         # A heap that has grown large would count against the documents to come: leave, and a fresh process takes over.

@@ -115,6 +115,12 @@ def test_overlap_repeats_whole_pieces_of_the_same_section(counter: TokenCounter)
     assert chunks[1].start < chunks[0].end <= chunks[1].end
 
 
+def test_overlap_never_swallows_the_chunk_before(counter: TokenCounter) -> None:
+    document = make(*[("paragraph", 0, numbered(count, name)) for count, name in ((28, "a"), (5, "b"), (28, "c"))])
+    chunks = chunk(document, ChunkSettings(max_tokens=41, overlap=10), counter)  # 41 less title and overlap: 30
+    assert [c.text.split()[0] for c in chunks] == ["a0", "b0", "c0"]  # c could repeat all of b
+
+
 def test_fixed_windows_fill_the_budget_and_overlap(counter: TokenCounter) -> None:
     document = make(("paragraph", 0, numbered(100)))
     chunks = chunk(document, ChunkSettings("fixed", max_tokens=41, overlap=10), counter)  # 40 words beside the title
