@@ -49,7 +49,7 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
-    on ``test``, else by a tenth of ``train``, taken by whole groups. Raises SpecmineError when a part would be empty.
+    on ``test``, else by a tenth of ``train``, near-copies together. Raises SpecmineError when a part would be empty.
     """
     test = _held_out(searcher, "test", catalogue.queries("test"), catalogue.judgements("test"))
     dev_queries, dev_judgements = catalogue.queries("dev"), catalogue.judgements("dev")

@@ -73,7 +73,7 @@ def test_better_encoders_are_published_in_one_release(world: Any) -> None:
         "encoder", "version", "loss", "before", "after", "difference", "interval", "p_value", "verdict", "reason",
     }  # fmt: skip
     assert all(entry["verdict"] == "promoted" for entry in report["versions"])
-    # 200 training queries, of which whole groups, at most a tenth, stop the training
+    # 200 training queries, of which at most a tenth stop the training
     assert report["queries"]["train"] + report["queries"]["stopping"]["queries"] == 200
     assert 0 < report["queries"]["stopping"]["queries"] <= 20
     assert report["queries"]["verdict"] == {"split": "dev", "queries": 40}

@@ -9,8 +9,9 @@ from training.similarity import NODES, exact_run, histograms, overlap
 
 
 def unit(random: np.random.Generator, rows: int) -> np.ndarray:
-    vectors = random.normal(size=(rows, 8))
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+    vectors = random.normal(size=(rows, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 @given(st.integers(1, 150), st.integers(1, 40), st.integers(1, 60), st.integers(0, 99))
