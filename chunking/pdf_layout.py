@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chunking.document import BlockKind
-from chunking.pdf_lines import PdfLine
+from chunking.pdf_lines import PdfLine, aligned
 from chunking.pdf_words import Bookmark
 from chunking.sections import follows, is_contents_heading, is_known_heading, parse_numbered, reads_like_title
 
-_EDGE_LINES = 2  # how many lines at a page's top and bottom may be running ones
 _LEADER = re.compile(r"(?:[.·…‥]\s*){3,}[\divxlc]*$|\s\d{1,4}$")
 _DOTTED = re.compile(r"(?:[.·…‥]\s*){3,}\s*[\divxlc]+$")
-_PAGE_NUMBER = re.compile(r"^(\d{1,4})\b|\b(\d{1,4})(?:\s*/\s*\d{1,4})?$")
+_PAGE_NUMBER = re.compile(r"^(\d{1,4})\b|\b(\d{1,4})(?:\s*(?:/|of|von|sur|de)\s*\d{1,4})?$")
 _LONE_NUMBER = re.compile(r"[ivxlc]{1,7}|(?:[A-Z]|\d{1,3})[-–]\d{1,3}|[-–—]\s*\d{1,4}\s*[-–—]", re.I)
 _BULLET = re.compile(r"[•●○◦▪■□–—*・‣⁃-]\s*\S|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+\S")
 _LABEL_LINE = re.compile(r"(?:chapter|appendix|part|annex)\s+[\dA-Z]{1,4}|第\s*\d+\s*[章部編]", re.I)
@@ -47,11 +46,14 @@ def without_running_lines(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]
     it begins or ends with the page's number; the line next to it is asked when it was one.
     """
     edges = [_edges(lines) for lines in pages]
-    repeated = Counter(_place(line) for edge in edges for side in edge for line in side)
+    repeated = Counter(place for edge in edges for side in edge for line in side for place in _places(line))
     offset = _page_number_offset(edges)
 
     def running(line: PdfLine) -> bool:
-        if repeated[_place(line)] >= 3 or _LONE_NUMBER.fullmatch(line.text):
+        whole, *cells = _places(line)
+        if repeated[whole] >= 3 or _LONE_NUMBER.fullmatch(line.text):
+            return True
+        if any(repeated[cell] >= max(3, len(pages) / 3) for cell in cells):  # beside the chapter's name, for one
             return True
         return offset is not None and line.page + offset in _numbers(line.text)
 
@@ -60,13 +62,21 @@ def without_running_lines(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]
 
 
 def _edges(lines: Sequence[PdfLine]) -> tuple[list[PdfLine], list[PdfLine]]:
-    """Return the outermost lines at the top and at the bottom, wherever they stand in reading order."""
+    """Return the line at the top and that at the bottom, each with a second one if that stands close to it."""
     by_height = sorted(lines, key=lambda line: line.base)
-    return by_height[::-1][:_EDGE_LINES], by_height[:_EDGE_LINES]
+    return _close(by_height[::-1]), _close(by_height)
 
 
-def _place(line: PdfLine) -> tuple[str, int]:
-    return line.text, round(line.base / 4)
+def _close(lines: Sequence[PdfLine]) -> list[PdfLine]:
+    near = len(lines) > 1 and abs(lines[0].base - lines[1].base) < 1.6 * lines[0].size
+    return list(lines[: 2 if near else 1])
+
+
+def _places(line: PdfLine) -> list[tuple[str, int, int]]:
+    """Return the text and place of the line, and of each of its cells if it has several."""
+    height = round(line.base / 4)
+    cells = [(cell.text, height, round(cell.left / 4)) for cell in line.cells] if len(line.cells) > 1 else []
+    return [(line.text, height, -1), *cells]
 
 
 def _numbers(text: str) -> list[int]:
@@ -143,7 +153,10 @@ def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
     line = lines[i]
     if line.monospaced:
         return "code"
-    if line.cells > 1 and i + 1 < len(lines) and lines[i + 1].cells > 1:
+    below = next(
+        (other for other in lines[i + 1 : i + 4] if len(other.cells) > 1), None
+    )  # cells may have several lines
+    if below is not None and aligned(line, below):
         return "table"
     return "list" if _BULLET.match(line.text) else "paragraph"
 
@@ -157,7 +170,8 @@ def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) 
         return group.kind in ("code", "table") or last.text.endswith(_SENTENCE_END) or not _goes_on(last, line)
     distance = last.base - line.base
     if group.kind == "table":  # a row, or the second line of a cell that is not the first
-        return distance > 2 * leading or (line.cells == 1 and line.left < group.lines[0].left + 2 * line.size)
+        new = len(line.cells) == 1 and line.left < group.lines[0].left + 2 * line.size and distance > 1.4 * line.size
+        return new or distance > 2.5 * leading
     if kind == "table" or abs(last.size - line.size) > 0.12 * last.size + 0.3 or distance > 1.25 * leading:
         return True
     if _BULLET.match(line.text) and not last.hyphen and not _is_wrapped(group, line):

@@ -22,10 +22,19 @@ _MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by hei
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A stretch of a line without wide gaps: a table's cell, a label beside a text, or all of the line."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
 class PdfLine:
     """One line, or one row of cells: text, page, box in points (y grows upwards), base line, look.
 
-    ``cells`` is how many stretches with wide gaps between them it has; ``hyphen``: its last word goes on.
+    ``hyphen``: its last word goes on in the next line.
     """
 
     text: str
@@ -38,7 +47,7 @@ class PdfLine:
     bold: bool
     monospaced: bool
     hyphen: bool
-    cells: int
+    cells: tuple[Cell, ...]
 
     @property
     def size(self) -> float:
@@ -195,9 +204,10 @@ def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
 def _row(row: Sequence[_Run], page: int) -> PdfLine:
     words = [word for run in row for word in run.words]
     monospaced = all(word.monospaced for word in words)
+    cells = tuple(Cell(_joined(run.words), run.left, run.right) for run in row)
     largest = max(words, key=lambda word: (len(word.text), word.size))
     return PdfLine(
-        text=_spaced(words) if monospaced else " | ".join(_joined(run.words) for run in row),
+        text=_spaced(words) if monospaced else " ".join(cell.text for cell in cells),
         page=page,
         left=row[0].left,
         right=max(run.right for run in row),
@@ -207,8 +217,43 @@ def _row(row: Sequence[_Run], page: int) -> PdfLine:
         bold=sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words),
         monospaced=monospaced,
         hyphen=words[-1].hyphen,
-        cells=1 if monospaced else len(row),
+        cells=cells,
     )
+
+
+def aligned(row: PdfLine, other: PdfLine) -> bool:
+    """Whether two lines are rows of one table: a cell after the first begins, ends or is centred alike in both.
+
+    The wide gaps of a narrow justified column stand anywhere.
+    """
+    near = 0.5 * row.size
+    return not row.monospaced and any(
+        min(abs(a.left - b.left), abs(a.right - b.right), abs(a.left + a.right - b.left - b.right) / 2) < near
+        for a in row.cells[1:]
+        for b in other.cells[1:]
+    )
+
+
+def table_rows(lines: Sequence[PdfLine]) -> list[tuple[PdfLine, list[str]]]:
+    """Return every row's first line and its cells' texts.
+
+    Where rows stand apart, a line close below another holds the second lines of that row's cells. Where all lines
+    stand alike, each is a row.
+    """
+    apart = any(above.base - line.base > 1.5 * line.size for above, line in itertools.pairwise(lines))
+    rows: list[tuple[PdfLine, list[str]]] = []
+    last = None
+    for line in lines:
+        close = last is not None and last.base - line.base <= 1.4 * line.size
+        if apart and close:
+            row, texts = rows[-1]
+            for cell in line.cells:
+                distances = [abs(above.left - cell.left) for above in row.cells]
+                texts[distances.index(min(distances))] += " " + cell.text
+        else:
+            rows.append((line, [cell.text for cell in line.cells]))
+        last = line
+    return rows
 
 
 def _joined(words: Sequence[Word]) -> str:

@@ -22,6 +22,7 @@ _DEEPEST_BOOKMARK = 12
 _WORD = re.compile("[^\\s\x02\ufffe]+([\x02\ufffe]?)")  # pdfium writes U+0002 or U+FFFE for a hyphen at a line's end
 _BOLD = re.compile(r"bold|black|heavy|medi(?!um)|demi|cmbx|-bd|-w[6-9]", re.I)
 _MONOSPACED = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|code", re.I)
+_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff]")
 _FIXED_PITCH = 1  # PDF 32000-1, table 123: font flags
 _FORCE_BOLD = 1 << 18
 # Ligatures, and the radicals that some Japanese fonts give instead of the characters: the rest of NFKC would turn
@@ -171,7 +172,8 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
             base=base,
             bold=bool(flags.value & _FORCE_BOLD) or _BOLD.search(name) is not None,
             # Japanese fonts are of fixed pitch as a rule, and set prose.
-            monospaced=word.isascii() and (bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None),
+            monospaced=not _WIDE.search(word)
+            and (bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None),
             hyphen=bool(match[1]),
             quarter_turns=quarter_turns,
         )

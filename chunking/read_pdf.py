@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from chunking.document import Block, Document, Page, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.pdf_layout import Group, group_lines, guess_title, outline_headings, without_running_lines
-from chunking.pdf_lines import PdfLine, page_lines, typewritten_as_prose
+from chunking.pdf_lines import PdfLine, page_lines, table_rows, typewritten_as_prose
 from chunking.pdf_words import printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -83,9 +84,7 @@ def _assemble(groups: Sequence[Group], page_count: int) -> tuple[str, list[Block
     spans: dict[int, tuple[int, int]] = {}
     for group in groups:
         begin = length
-        for i, line in enumerate(group.lines):
-            following = group.lines[i + 1] if i + 1 < len(group.lines) else None
-            text, separator = _line_and_separator(line, following, group, words)
+        for line, text, separator in _written(group, words):
             spans[line.page] = (spans.get(line.page, (length, 0))[0], length + len(text))
             parts += [text, separator]
             length += len(text) + len(separator)
@@ -100,16 +99,22 @@ def _assemble(groups: Sequence[Group], page_count: int) -> tuple[str, list[Block
     return "".join(parts), blocks, pages
 
 
-def _line_and_separator(line: PdfLine, following: PdfLine | None, group: Group, words: Counter[str]) -> tuple[str, str]:
-    """Return the line's text and what stands between it and the next, or after the group."""
-    if following is None:
-        return line.text + ("-" if line.hyphen else ""), "\n\n"
-    if group.kind in ("code", "table") or group.contents:
-        return line.text + ("-" if line.hyphen else ""), "\n"
-    if line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
-        return _joined_word(line.text, following.text, words), ""
-    wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
-    return line.text, "" if wide else " "
+def _written(group: Group, words: Counter[str]) -> Iterator[tuple[PdfLine, str, str]]:
+    """Yield the group's lines, what is written for each, and what stands between it and the next."""
+    if group.kind == "table":
+        for i, (line, cells) in enumerate(rows := table_rows(group.lines)):
+            yield line, " | ".join(cells), "\n" if i + 1 < len(rows) else "\n\n"
+        return
+    for line, following in itertools.zip_longest(group.lines, group.lines[1:]):
+        if following is None:
+            yield line, line.text + ("-" if line.hyphen else ""), "\n\n"
+        elif group.kind == "code" or group.contents:
+            yield line, line.text + ("-" if line.hyphen else ""), "\n"
+        elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
+            yield line, _joined_word(line.text, following.text, words), ""
+        else:
+            wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
+            yield line, line.text, "" if wide else " "
 
 
 def _joined_word(text: str, following: str, words: Counter[str]) -> str:

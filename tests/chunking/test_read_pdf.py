@@ -79,10 +79,35 @@ def test_a_table_is_read_row_by_row(tmp_path: Path, draw_pdf: Any) -> None:
     assert texts(document, "table") == ["Name | Torque\nM6 bolt | 9 Nm\nM8 bolt | 22 Nm"]
 
 
+def test_cells_of_several_lines_are_one_row(tmp_path: Path, draw_pdf: Any) -> None:
+    rows = [
+        ("Fault", "Remedy", 700),
+        ("Pump turns", "Stop the unit; press the", 680),
+        ("backwards", "cooler", 669),
+        ("Noise", "Call us", 649),
+    ]
+    page = [item for a, b, y in rows for item in ((a, 72, y, 10, BODY), (b, 200, y, 10, BODY))]
+    below = [("The text below the table begins at the margin.", 72, 629, 10, BODY)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page + below]))
+    assert texts(document, "table") == [
+        "Fault | Remedy\nPump turns backwards | Stop the unit; press the cooler\nNoise | Call us"
+    ]
+    assert texts(document, "paragraph") == ["The text below the table begins at the margin."]
+
+
+def test_the_wide_gaps_of_justified_lines_make_no_table(tmp_path: Path, draw_pdf: Any) -> None:
+    page = [("result", 72, 700, 10, BODY), ("otherwise", 150, 700, 10, BODY), ("an error is", 72, 688, 10, BODY),
+            ("raised", 171, 688, 10, BODY), ("by the run time.", 72, 676, 10, BODY)]  # fmt: skip
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    assert texts(document, "paragraph") == ["result otherwise an error is raised by the run time."]
+
+
 def test_running_lines_go_and_pages_are_mapped(tmp_path: Path, draw_pdf: Any) -> None:
     def page(number: int) -> list[Any]:
         middle = [] if number == 3 else lines([f"Only page {number} says this word."], top=600)
-        return [("Valve handbook 2030", 72, 800, 9, BODY), *middle, (f"- {number + 4} -", 280, 30, 9, BODY)]
+        chapter = ("First chapter", 400, 800, 9, BODY) if number < 3 else ("Second chapter", 400, 800, 9, BODY)
+        footer = (f"Page {number + 4} of 20", 280, 30, 9, BODY)
+        return [("Valve handbook 2030", 72, 800, 9, BODY), chapter, *middle, footer]
 
     document = read(draw_pdf(tmp_path / "a.pdf", [page(number) for number in range(1, 6)]))
     assert texts(document, "paragraph") == [f"Only page {number} says this word." for number in (1, 2, 4, 5)]
@@ -173,7 +198,7 @@ def test_the_outline_gives_the_sections(tmp_path: Path, draw_pdf: Any) -> None:
 def test_contents_stay_in_the_text_but_in_no_block(tmp_path: Path, draw_pdf: Any) -> None:
     entries = [f"{i}. Chapter of things .................. {i + 10}" for i in range(1, 9)]
     document = read(draw_pdf(tmp_path / "a.pdf", [lines(entries), lines(["The text begins here."])]))
-    assert texts(document, "paragraph") == ["The text begins here."]
+    assert [document.text[block.start : block.end] for block in document.blocks] == ["The text begins here."]
     assert document.text.startswith("1. Chapter of things")
     assert "table of contents left out of the chunks: pages 1" in document.warnings
 

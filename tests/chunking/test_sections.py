@@ -98,6 +98,14 @@ def test_contents_end_where_the_margin_or_the_first_entry_returns() -> None:
     assert find_contents(split_lines("Contents\n\nof the box are listed below.\n\nOne.\n\nTwo.\n")[0]) is None
 
 
+def test_contents_without_numbers_end_where_the_margin_returns() -> None:
+    lines, _ = split_lines("Contents\n\n  Scope ..... 1\n  Terms ..... 2\n  Index ..... 9\n\nForeword\n\n  Text.\n")
+    contents = find_contents(lines)
+    assert contents is not None
+    assert lines[contents.last].text == "Foreword"
+    assert contents.titles == {"scope", "terms", "index"}
+
+
 def make(*parts: tuple[BlockKind, int, str]) -> Document:
     text, blocks = "", []
     for kind, level, words in parts:
