@@ -10,7 +10,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
-BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
+BlockKind = Literal["heading", "paragraph", "list", "table", "code", "caption", "footnote", "contents"]
+"""``contents`` is a table of contents or an index: part of the text, but of no chunk."""
 
 SECTION_SEPARATOR = " > "
 LONGEST_TITLE = 300  # characters of a title or heading that are kept in what is repeated with every chunk
@@ -27,22 +28,69 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a document: its number (from 1) and its span. An empty span is a page without text."""
+    """One page of a document: its number (from 1) and its span. An empty span is a page without text.
+
+    ``label`` is the number printed on it, ``dropped`` the running headers and footers that were left out of the text,
+    ``rotation`` by how many degrees the page is turned for display (0, 90, 180 or 270), ``ocr`` whether its text was
+    recognised in an image.
+    """
 
     number: int
     start: int
     end: int
+    label: str = ""
+    dropped: tuple[str, ...] = ()
+    rotation: int = 0
+    ocr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where something stands on a page, in points from the lower left corner of the page as it is displayed."""
+
+    page: int
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table: its span in the document's text, and the texts of its cells, one for each column."""
+
+    start: int
+    end: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's caption, the names of its columns (empty where it has none) and its rows, without the header's.
+
+    A table that goes on over several pages is one table; the header that each page repeats is left out.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of one kind of text. ``level`` is the depth of a heading (1 is the top), 0 for all others."""
+    """A stretch of one kind of text. ``level`` is the depth of a heading (1 is the top), 0 for all others.
+
+    ``boxes`` are where it stands on its pages, where the format has such (PDF). ``table`` is what a block of kind
+    ``table`` holds, where its cells are known; its text up to the first row is the header.
+    """
 
     kind: BlockKind
     page: int
     start: int
     end: int
     level: int = 0
+    boxes: tuple[Box, ...] = ()
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +118,8 @@ class Chunk:
 
     ``text`` is what the reader sees, exactly ``document.text[start:end]``; ``encoder_text`` is what the encoders read
     (title, section path and text). ``id`` is a UUID made from document id, span and text, so the same passage has the
-    same id in every run.
+    same id in every run. ``lead`` is shown above the text but is no part of it: the header of a table that begins in
+    an earlier chunk.
     """
 
     id: str
@@ -85,6 +134,7 @@ class Chunk:
     text: str
     encoder_text: str
     tokens: int
+    lead: str = ""
 
 
 def chunk_id(document: str, start: int, end: int, text: str) -> str:

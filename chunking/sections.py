@@ -220,11 +220,13 @@ class Section:
 
 
 def sections(document: Document) -> Iterator[Section]:
-    """Yield the sections of a document in reading order; every block is in exactly one."""
+    """Yield the sections of a document in reading order; every block but those of contents is in exactly one."""
     path: list[tuple[int, str]] = []
     headings: list[Block] = []
     body: list[Block] = []
     for block in document.blocks:
+        if block.kind == "contents":
+            continue
         if block.kind != "heading":
             body.append(block)
             continue

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
+from typing import Any
 
-from chunking.document import Block, Chunk, Document, Page
-
-_BLOCK_FIELDS = ("kind", "page", "start", "end", "level")
+from chunking.document import Block, BlockKind, Box, Chunk, Document, Page, Row, Table
 
 
 def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
@@ -19,8 +18,8 @@ def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
         "id": document.id,
         "content_hash": document.content_hash,
         "title": document.title,
-        "pages": [[page.number, page.start, page.end] for page in document.pages],
-        "blocks": [[getattr(block, name) for name in _BLOCK_FIELDS] for block in document.blocks],
+        "pages": [astuple(page) for page in document.pages],
+        "blocks": [astuple(block) for block in document.blocks],
         "metadata": document.metadata,
         "warnings": document.warnings,
     }
@@ -39,8 +38,8 @@ def load(directory: Path) -> tuple[Document, list[Chunk]]:
         content_hash=record["content_hash"],
         title=record["title"],
         text=load_text(directory),
-        pages=tuple(Page(*page) for page in record["pages"]),
-        blocks=tuple(Block(**dict(zip(_BLOCK_FIELDS, block, strict=True))) for block in record["blocks"]),
+        pages=tuple(_page(*page) for page in record["pages"]),
+        blocks=tuple(_block(*block) for block in record["blocks"]),
         metadata=record["metadata"],
         warnings=tuple(record["warnings"]),
     )
@@ -56,6 +55,37 @@ def load_chunks(directory: Path) -> list[Chunk]:
     """Read the chunks alone."""
     with (directory / "chunks.jsonl").open(encoding="utf-8", newline="\n") as file:
         return [_chunk(json.loads(line)) for line in file]
+
+
+# What older versions wrote ends sooner: the defaults stand for what they did not know.
+
+
+def _page(
+    number: int,
+    start: int,
+    end: int,
+    label: str = "",
+    dropped: Sequence[str] = (),
+    rotation: int = 0,
+    ocr: bool = False,
+) -> Page:
+    return Page(number, start, end, label, tuple(dropped), rotation, ocr)
+
+
+def _block(
+    kind: BlockKind,
+    page: int,
+    start: int,
+    end: int,
+    level: int,
+    boxes: Sequence[Sequence[Any]] = (),
+    table: Sequence[Any] | None = None,
+) -> Block:
+    return Block(kind, page, start, end, level, tuple(Box(*box) for box in boxes), _table(*table) if table else None)
+
+
+def _table(caption: str, header: Sequence[str], rows: Sequence[tuple[int, int, Sequence[str]]]) -> Table:
+    return Table(caption, tuple(header), tuple(Row(start, end, tuple(cells)) for start, end, cells in rows))
 
 
 def _chunk(record: dict[str, object]) -> Chunk:

@@ -104,6 +104,7 @@ def payload_of(chunk: Chunk) -> dict[str, Any]:
         "span": [chunk.start, chunk.end],
         "text": chunk.text,
         "tokens": chunk.tokens,
+        "lead": chunk.lead,
     }
 
 
@@ -122,4 +123,5 @@ def chunk_of(payload: Mapping[str, Any]) -> Chunk:
         text=payload["text"],
         encoder_text="",
         tokens=payload["tokens"],
+        lead=payload.get("lead", ""),
     )
