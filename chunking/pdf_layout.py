@@ -36,11 +36,18 @@ class Group:
     kind: BlockKind
     lines: list[PdfLine] = field(default_factory=list)
     level: int = 0
-    contents: bool = False  # part of a table of contents: kept in the text, left out of the blocks
 
 
-def without_running_lines(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]:
-    """Leave out running headers, footers and page numbers.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The running headers and footers of one page, from the top down, and the page number among them ("" if none)."""
+
+    lines: list[PdfLine]
+    label: str
+
+
+def running_lines(pages: Sequence[list[PdfLine]]) -> list[Running]:
+    """Find the running headers, footers and page numbers of every page.
 
     The highest or lowest line of a page is one when its text stands at the same height on three pages or more, or when
     it begins or ends with the page's number; the line next to it is asked when it was one.
@@ -57,8 +64,19 @@ def without_running_lines(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]
             return True
         return offset is not None and line.page + offset in _numbers(line.text)
 
-    removed = {id(line) for edge in edges for side in edge for line in itertools.takewhile(running, side)}
-    return [[line for line in lines if id(line) not in removed] for lines in pages]
+    found = []
+    for top, bottom in edges:
+        lines = {id(line): line for side in (top, bottom) for line in itertools.takewhile(running, side)}
+        in_order = sorted(lines.values(), key=lambda line: -line.base)
+        found.append(Running(in_order, next(filter(None, (_label(line, offset) for line in in_order)), "")))
+    return found
+
+
+def _label(line: PdfLine, offset: int | None) -> str:
+    """Return the page number that a running line shows, as it is written, or ""."""
+    if offset is not None and line.page + offset in _numbers(line.text):
+        return str(line.page + offset)
+    return next((cell.text.strip("-–— ") for cell in line.cells if _LONE_NUMBER.fullmatch(cell.text)), "")
 
 
 def _edges(lines: Sequence[PdfLine]) -> tuple[list[PdfLine], list[PdfLine]]:
@@ -119,15 +137,15 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
                 groups.append(Group("heading", lines[i : i + length], level))
                 i += length
                 continue
-            kind = _kind(lines, i)
+            kind: BlockKind = "contents" if contents else _kind(lines, i)
             leading = leadings.get(round(lines[i].size), 1.2 * lines[i].size)
-            if not groups or groups[-1].contents != contents or _begins_block(groups[-1], lines[i], kind, leading):
-                groups.append(Group(kind, contents=contents))
+            if not groups or _begins_block(groups[-1], lines[i], kind, leading):
+                groups.append(Group(kind))
             groups[-1].lines.append(lines[i])
             i += 1
-    if all(group.contents for group in groups):  # a document that is a list: then the list is what there is to find
+    if all(group.kind == "contents" for group in groups):  # a document that is a list: that is what there is to find
         for group in groups:
-            group.contents = False
+            group.kind = "list"
     return groups
 
 
@@ -164,6 +182,8 @@ def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
 def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) -> bool:
     """Whether ``line``, of a kind by its own look, does not go on what ``group`` ends with."""
     last = group.lines[-1]
+    if "contents" in (group.kind, kind):
+        return group.kind != kind
     if group.kind == "heading" or (group.kind == "code") != line.monospaced:
         return True
     if line.page != last.page or line.bottom > last.top:  # a new page or column: a sentence may go on there

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chunking.pdf_words import Word
+from chunking.pdf_words import Word, turned_right
 
 _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
@@ -34,7 +34,7 @@ class Cell:
 class PdfLine:
     """One line, or one row of cells: text, page, box in points (y grows upwards), base line, look.
 
-    ``hyphen``: its last word goes on in the next line.
+    ``hyphen``: its last word goes on in the next line. ``quarter_turns`` as of its words.
     """
 
     text: str
@@ -48,11 +48,17 @@ class PdfLine:
     monospaced: bool
     hyphen: bool
     cells: tuple[Cell, ...]
+    quarter_turns: int = 0
 
     @property
     def size(self) -> float:
         """The height of the font, in points."""
         return self.top - self.bottom
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Where it is drawn on the page: left, bottom, right, top, turned text as it lies."""
+        return turned_right(self.left, self.bottom, self.right, self.top, -self.quarter_turns)
 
 
 @dataclass(slots=True)
@@ -218,6 +224,7 @@ def _row(row: Sequence[_Run], page: int) -> PdfLine:
         monospaced=monospaced,
         hyphen=words[-1].hyphen,
         cells=cells,
+        quarter_turns=words[0].quarter_turns,
     )
 
 

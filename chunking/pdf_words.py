@@ -67,10 +67,30 @@ class Bookmark:
 
 
 @dataclass(frozen=True)
-class PdfContent:
-    """What a PDF holds: the words of every page as drawn, the outline, its own title, and what was damaged."""
+class PdfPage:
+    """A page: its words as drawn and, where pdfium read it, its visible box (left, bottom, right, top) in points.
 
-    pages: list[list[Word]]
+    ``label`` is what the PDF calls the page; ``rotation`` by how many degrees it is turned right for display.
+    """
+
+    words: list[Word]
+    box: tuple[float, float, float, float] | None = None
+    label: str = ""
+    rotation: int = 0
+
+    def displayed(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+        """Turn and move a box as it is drawn to where it stands on the displayed page, from its lower left corner."""
+        page_left, page_bottom, page_right, page_top = self.box or (0.0, 0.0, 0.0, 0.0)
+        left, bottom, right, top = turned_right(left, bottom, right, top, self.rotation // 90)
+        corner = turned_right(page_left, page_bottom, page_right, page_top, self.rotation // 90)
+        return left - corner[0], bottom - corner[1], right - corner[0], top - corner[1]
+
+
+@dataclass(frozen=True)
+class PdfContent:
+    """What a PDF holds: its pages, the outline, its own title, and what was damaged."""
+
+    pages: list[PdfPage]
     outline: list[Bookmark]
     title: str
     warnings: list[str]
@@ -94,12 +114,12 @@ def read_content(path: Path, limits: ReadLimits) -> PdfContent:
         characters = 0
         for number in range(1, len(document) + 1):
             try:
-                words = _page_words(document, number)
+                page = _read_page(document, number)
             except pypdfium2.PdfiumError as error:
                 content.warnings.append(f"page {number} is damaged: {error}")
-                words = []
-            content.pages.append(words)
-            characters += sum(len(word.text) for word in words)
+                page = PdfPage([])
+            content.pages.append(page)
+            characters += sum(len(word.text) for word in page.words)
             if characters > limits.characters:
                 raise UnreadableError(f"more than {limits.characters} characters of text", page=number)
     return content
@@ -129,14 +149,15 @@ def printable(text: str) -> str:
     return " ".join(_UNPRINTABLE.sub("", text).split())
 
 
-def _page_words(document: pypdfium2.PdfDocument, number: int) -> list[Word]:
+def _read_page(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
     page = document[number - 1]
     try:
         text_page = page.get_textpage()
         try:
-            return list(_words(text_page))
+            words = list(_words(text_page))
         finally:
             text_page.close()
+        return PdfPage(words, page.get_bbox(), printable(document.get_page_label(number - 1)), page.get_rotation())
     finally:
         page.close()
 
@@ -160,9 +181,9 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
         pdfium.FPDFText_GetFontInfo(text_page, first, font, len(font), flags)
         name = font.value.decode("utf-8", "replace")
         quarter_turns = _quarter_turns(text_page, first)
-        left, bottom, _, top = _upright(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
-        _, _, right, _ = _upright(end.left, end.bottom, end.right, end.top, quarter_turns)
-        _, base, _, _ = _upright(x.value, y.value, x.value, y.value, quarter_turns)
+        left, bottom, _, top = turned_right(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
+        _, _, right, _ = turned_right(end.left, end.bottom, end.right, end.top, quarter_turns)
+        _, base, _, _ = turned_right(x.value, y.value, x.value, y.value, quarter_turns)
         yield Word(
             text=word,
             left=left,
@@ -185,9 +206,11 @@ def _quarter_turns(text_page: pypdfium2.PdfTextPage, place: int) -> int:
     return -round(angle / (math.pi / 2)) % 4
 
 
-def _upright(left: float, bottom: float, right: float, top: float, quarter_turns: int) -> tuple[float, ...]:
+def turned_right(
+    left: float, bottom: float, right: float, top: float, quarter_turns: int
+) -> tuple[float, float, float, float]:
     """Turn a box (left, bottom, right, top) right by so many times 90 degrees around the page's origin."""
-    for _ in range(quarter_turns):
+    for _ in range(quarter_turns % 4):
         left, bottom, right, top = bottom, -right, top, -left
     return left, bottom, right, top
 
@@ -216,7 +239,7 @@ def _read_with_pypdf(path: Path, limits: ReadLimits, reason: str) -> PdfContent:
         except Exception as error:  # as above, for one page
             content.warnings.append(f"page {number} is damaged: {type(error).__name__}")
             texts = []
-        content.pages.append([_placed(text, row) for row, text in enumerate(texts)])
+        content.pages.append(PdfPage([_placed(text, row) for row, text in enumerate(texts)]))
         characters += sum(map(len, texts))
         if characters > limits.characters:
             raise UnreadableError(f"more than {limits.characters} characters of text", page=number)

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from chunking.document import Block, Document, Page, UnreadableError
+from chunking.document import Block, Box, Document, Page, UnreadableError
 from chunking.limits import ReadLimits
-from chunking.pdf_layout import Group, group_lines, guess_title, outline_headings, without_running_lines
+from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
 from chunking.pdf_lines import PdfLine, page_lines, table_rows, typewritten_as_prose
-from chunking.pdf_words import printable, read_content
+from chunking.pdf_words import PdfPage, printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
@@ -25,13 +25,15 @@ _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|i
 def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
     """Read a PDF. Pages without text stay, with an empty span. Raises UnreadableError."""
     content = read_content(path, limits)
-    lines = [page_lines(words, number) for number, words in enumerate(content.pages, 1)]
-    kept = without_running_lines(typewritten_as_prose(lines))
+    lines = typewritten_as_prose([page_lines(page.words, number) for number, page in enumerate(content.pages, 1)])
+    running = running_lines(lines)
+    removed = {id(line) for page in running for line in page.lines}
+    kept = [[line for line in page if id(line) not in removed] for page in lines]
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:
         raise UnreadableError(f"none of the {len(kept)} pages has text: scanned pages need character recognition first")
-    text, blocks, pages = _assemble(groups, len(kept))
+    text, blocks, pages = _assemble(groups, content.pages, running)
     title = printable(content.title)
     if _NO_TITLE.fullmatch(title):
         title = guess_title(kept) or PurePosixPath(document_id).stem
@@ -58,7 +60,7 @@ def _warnings(pages: Sequence[Page], groups: Sequence[Group], lost_bookmarks: in
         warnings.append(f"{lost_bookmarks} entries of the outline name no line of the text")
     if empty := [page.number for page in pages if page.start == page.end]:
         warnings.append(f"{len(empty)} pages without text: {_ranges(empty)}")
-    if contents := sorted({line.page for group in groups if group.contents for line in group.lines}):
+    if contents := sorted({line.page for group in groups if group.kind == "contents" for line in group.lines}):
         warnings.append(f"table of contents left out of the chunks: pages {_ranges(contents)}")
     return warnings
 
@@ -75,7 +77,9 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(shown[:20]) + (" ..." if len(shown) > 20 else "")
 
 
-def _assemble(groups: Sequence[Group], page_count: int) -> tuple[str, list[Block], list[Page]]:
+def _assemble(
+    groups: Sequence[Group], drawn: Sequence[PdfPage], running: Sequence[Running]
+) -> tuple[str, list[Block], list[Page]]:
     """Write the groups one after another; note where every block and every page begins and ends."""
     words = Counter(word.lower() for group in groups for line in group.lines for word in _WORD.findall(line.text))
     parts: list[str] = []
@@ -88,15 +92,29 @@ def _assemble(groups: Sequence[Group], page_count: int) -> tuple[str, list[Block
             spans[line.page] = (spans.get(line.page, (length, 0))[0], length + len(text))
             parts += [text, separator]
             length += len(text) + len(separator)
-        end = length - 2
-        if not group.contents:
-            blocks.append(Block(group.kind, group.lines[0].page, begin, end, group.level))
+        boxes = _boxes(group.lines, drawn)
+        blocks.append(Block(group.kind, group.lines[0].page, begin, length - 2, group.level, boxes))
     pages: list[Page] = []
-    for number in range(1, page_count + 1):
+    for number, (page, lines) in enumerate(zip(drawn, running, strict=True), 1):
         at = pages[-1].end if pages else 0
         start, end = spans.get(number, (at, at))
-        pages.append(Page(number, start, end))
+        dropped = tuple(line.text for line in lines.lines)
+        pages.append(Page(number, start, end, lines.label or page.label, dropped, page.rotation))
     return "".join(parts), blocks, pages
+
+
+def _boxes(lines: Sequence[PdfLine], drawn: Sequence[PdfPage]) -> tuple[Box, ...]:
+    """Return the box around the lines on every page that they stand on."""
+    boxes = []
+    for number, on_page in itertools.groupby(lines, key=lambda line: line.page):
+        page = drawn[number - 1]
+        if page.box is None:
+            continue
+        corners = [page.displayed(*line.box) for line in on_page]
+        lefts, bottoms, rights, tops = zip(*corners, strict=True)
+        box = (min(lefts), min(bottoms), max(rights), max(tops))
+        boxes.append(Box(number, *(round(edge, 1) for edge in box)))
+    return tuple(boxes)
 
 
 def _written(group: Group, words: Counter[str]) -> Iterator[tuple[PdfLine, str, str]]:
@@ -108,7 +126,7 @@ def _written(group: Group, words: Counter[str]) -> Iterator[tuple[PdfLine, str, 
     for line, following in itertools.zip_longest(group.lines, group.lines[1:]):
         if following is None:
             yield line, line.text + ("-" if line.hyphen else ""), "\n\n"
-        elif group.kind == "code" or group.contents:
+        elif group.kind in ("code", "contents"):
             yield line, line.text + ("-" if line.hyphen else ""), "\n"
         elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
             yield line, _joined_word(line.text, following.text, words), ""

@@ -49,7 +49,7 @@ from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 2
+READER_VERSION = 3
 _KEPT_CONTENTS = 3
 
 

@@ -195,12 +195,63 @@ def test_the_outline_gives_the_sections(tmp_path: Path, draw_pdf: Any) -> None:
     assert "1 entries of the outline name no line of the text" in document.warnings
 
 
-def test_contents_stay_in_the_text_but_in_no_block(tmp_path: Path, draw_pdf: Any) -> None:
+def test_contents_are_a_block_of_their_own_kind(tmp_path: Path, draw_pdf: Any) -> None:
     entries = [f"{i}. Chapter of things .................. {i + 10}" for i in range(1, 9)]
     document = read(draw_pdf(tmp_path / "a.pdf", [lines(entries), lines(["The text begins here."])]))
-    assert [document.text[block.start : block.end] for block in document.blocks] == ["The text begins here."]
-    assert document.text.startswith("1. Chapter of things")
+    assert [block.kind for block in document.blocks] == ["contents", "paragraph"]
+    assert texts(document, "contents") == ["\n".join(entries)]
+    assert [section.body for section in sections(document)] == [document.blocks[1:]]
     assert "table of contents left out of the chunks: pages 1" in document.warnings
+
+
+def test_blocks_have_a_box_on_every_page_that_they_stand_on(tmp_path: Path, draw_pdf: Any) -> None:
+    first = [("alone", 72, 700, 10, BODY), *lines(["a paragraph that", "goes on over the"], top=100)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [first, lines(["end of its page"], top=780)]))
+    alone, joined = document.blocks
+    (box,) = alone.boxes
+    assert (box.page, box.left) == (1, 72)
+    assert box.right == pytest.approx(72 + width("alone", BODY), abs=1)
+    assert box.bottom < 700 < box.top < 700 + 10
+    assert [box.page for box in joined.boxes] == [1, 2]
+    assert joined.boxes[0].top - joined.boxes[0].bottom == pytest.approx(12 + box.top - box.bottom, abs=0.2)
+    assert joined.boxes[1].right == pytest.approx(72 + width("end of its page", BODY), abs=1)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_boxes_are_those_of_the_page_as_displayed(tmp_path: Path, draw_pdf: Any, rotation: int) -> None:
+    writer = pypdf.PdfWriter(draw_pdf(tmp_path / "a.pdf", [[("word", 72, 700, 10, BODY)]]))
+    writer.pages[0].cropbox = pypdf.generic.RectangleObject((20, 30, 520, 830))  # 500 wide, 800 high
+    writer.pages[0].rotate(rotation)
+    writer.write(tmp_path / "b.pdf")
+    document = read(tmp_path / "b.pdf")
+    x, y = 72 - 20, 700 - 30  # where the word begins, from the corner of the unturned page
+    across, up = {0: (x, y), 90: (y, 500 - x), 180: (500 - x, 800 - y), 270: (800 - y, x)}[rotation]
+    (box,) = document.blocks[0].boxes
+    assert document.pages[0].rotation == rotation
+    assert box.left - 3 <= across <= box.right + 3
+    assert box.bottom - 3 <= up <= box.top + 3
+    upright = box.right - box.left > box.top - box.bottom
+    assert upright == (rotation in (0, 180))
+
+
+def test_pages_keep_their_printed_number_and_what_was_dropped(tmp_path: Path, draw_pdf: Any) -> None:
+    def page(footer: str, number: int) -> list[Any]:
+        return [("Valve handbook", 72, 800, 9, BODY), *lines([f"Text of page {number}."]), (footer, 280, 30, 9, BODY)]
+
+    footers = ["i", "ii", "iii", "Page 1 of 4", "Page 2 of 4", "Page 3 of 4", "Page 4 of 4"]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page(footer, n) for n, footer in enumerate(footers)]))
+    assert [page.label for page in document.pages] == ["i", "ii", "iii", "1", "2", "3", "4"]
+    assert [page.dropped for page in document.pages] == [("Valve handbook", footer) for footer in footers]
+
+
+def test_pages_without_a_printed_number_have_the_label_of_the_pdf(tmp_path: Path, draw_pdf: Any) -> None:
+    writer = pypdf.PdfWriter(
+        draw_pdf(tmp_path / "a.pdf", [lines([f"Words {name}."]) for name in ("one", "two", "three")])
+    )
+    writer.set_page_label(0, 1, style="/r")
+    writer.set_page_label(2, 2, style="/D", prefix="A-")
+    writer.write(tmp_path / "b.pdf")
+    assert [page.label for page in read(tmp_path / "b.pdf").pages] == ["i", "ii", "A-1"]
 
 
 def test_turned_text_is_read_upright(tmp_path: Path) -> None:
