@@ -28,6 +28,7 @@ class Cell:
     text: str
     left: float
     right: float
+    words: tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
 def _row(row: Sequence[_Run], page: int) -> PdfLine:
     words = [word for run in row for word in run.words]
     monospaced = all(word.monospaced for word in words)
-    cells = tuple(Cell(_joined(run.words), run.left, run.right) for run in row)
+    cells = tuple(cell_of(run.words) for run in row)
     largest = max(words, key=lambda word: (len(word.text), word.size))
     return PdfLine(
         text=_spaced(words) if monospaced else " ".join(cell.text for cell in cells),
@@ -228,6 +229,11 @@ def _row(row: Sequence[_Run], page: int) -> PdfLine:
     )
 
 
+def cell_of(words: Sequence[Word]) -> Cell:
+    """Return the cell that these words make, one after another."""
+    return Cell(_joined(words), words[0].left, max(word.right for word in words), tuple(words))
+
+
 def aligned(row: PdfLine, other: PdfLine) -> bool:
     """Whether two lines are rows of one table: a cell after the first begins, ends or is centred alike in both.
 
@@ -239,28 +245,6 @@ def aligned(row: PdfLine, other: PdfLine) -> bool:
         for a in row.cells[1:]
         for b in other.cells[1:]
     )
-
-
-def table_rows(lines: Sequence[PdfLine]) -> list[tuple[PdfLine, list[str]]]:
-    """Return every row's first line and its cells' texts.
-
-    Where rows stand apart, a line close below another holds the second lines of that row's cells. Where all lines
-    stand alike, each is a row.
-    """
-    apart = any(above.base - line.base > 1.5 * line.size for above, line in itertools.pairwise(lines))
-    rows: list[tuple[PdfLine, list[str]]] = []
-    last = None
-    for line in lines:
-        close = last is not None and last.base - line.base <= 1.4 * line.size
-        if apart and close:
-            row, texts = rows[-1]
-            for cell in line.cells:
-                distances = [abs(above.left - cell.left) for above in row.cells]
-                texts[distances.index(min(distances))] += " " + cell.text
-        else:
-            rows.append((line, [cell.text for cell in line.cells]))
-        last = line
-    return rows
 
 
 def _joined(words: Sequence[Word]) -> str:

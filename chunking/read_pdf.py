@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from chunking.document import Block, Box, Document, Page, UnreadableError
+from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
-from chunking.pdf_lines import PdfLine, page_lines, table_rows, typewritten_as_prose
+from chunking.pdf_lines import PdfLine, page_lines, typewritten_as_prose
+from chunking.pdf_tables import grid, markdown_row
 from chunking.pdf_words import PdfPage, printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -88,12 +89,13 @@ def _assemble(
     spans: dict[int, tuple[int, int]] = {}
     for group in groups:
         begin = length
-        for line, text, separator in _written(group, words):
-            spans[line.page] = (spans.get(line.page, (length, 0))[0], length + len(text))
+        table, written = _table(group, begin) if group.kind == "table" else (None, _written(group, words))
+        for on, text, separator in written:
+            spans[on] = (spans.get(on, (length, 0))[0], length + len(text))
             parts += [text, separator]
             length += len(text) + len(separator)
         boxes = _boxes(group.lines, drawn)
-        blocks.append(Block(group.kind, group.lines[0].page, begin, length - 2, group.level, boxes))
+        blocks.append(Block(group.kind, group.lines[0].page, begin, length - 2, group.level, boxes, table))
     pages: list[Page] = []
     for number, (page, lines) in enumerate(zip(drawn, running, strict=True), 1):
         at = pages[-1].end if pages else 0
@@ -117,22 +119,34 @@ def _boxes(lines: Sequence[PdfLine], drawn: Sequence[PdfPage]) -> tuple[Box, ...
     return tuple(boxes)
 
 
-def _written(group: Group, words: Counter[str]) -> Iterator[tuple[PdfLine, str, str]]:
-    """Yield the group's lines, what is written for each, and what stands between it and the next."""
-    if group.kind == "table":
-        for i, (line, cells) in enumerate(rows := table_rows(group.lines)):
-            yield line, " | ".join(cells), "\n" if i + 1 < len(rows) else "\n\n"
-        return
+def _table(group: Group, begin: int) -> tuple[Table, list[tuple[int, str, str]]]:
+    """Return the table, whose text begins at ``begin``, and what ``_written`` yields for other groups."""
+    found = grid(group.lines)
+    written = [(group.lines[0].page, found.markdown_header, "\n")]
+    rows = []
+    at = begin + len(found.markdown_header) + 1
+    for row in found.rows:
+        text = markdown_row(row.cells)
+        rows.append(Row(at, at + len(text), row.cells))
+        written.append((row.page, text, "\n"))
+        at += len(text) + 1
+    page, text, _ = written[-1]
+    written[-1] = (page, text, "\n\n")
+    return Table("", found.header, tuple(rows)), written
+
+
+def _written(group: Group, words: Counter[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield the page of every line, what is written for it, and what stands between it and the next."""
     for line, following in itertools.zip_longest(group.lines, group.lines[1:]):
         if following is None:
-            yield line, line.text + ("-" if line.hyphen else ""), "\n\n"
+            yield line.page, line.text + ("-" if line.hyphen else ""), "\n\n"
         elif group.kind in ("code", "contents"):
-            yield line, line.text + ("-" if line.hyphen else ""), "\n"
+            yield line.page, line.text + ("-" if line.hyphen else ""), "\n"
         elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
-            yield line, _joined_word(line.text, following.text, words), ""
+            yield line.page, _joined_word(line.text, following.text, words), ""
         else:
             wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
-            yield line, line.text, "" if wide else " "
+            yield line.page, line.text, "" if wide else " "
 
 
 def _joined_word(text: str, following: str, words: Counter[str]) -> str:

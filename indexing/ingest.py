@@ -49,7 +49,7 @@ from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 3
+READER_VERSION = 4
 _KEPT_CONTENTS = 3
 
 
@@ -150,8 +150,7 @@ def ingest(
             else:
                 wanted[file.document_id] = file
 
-        sources = {name: file.path for name, file in wanted.items()}
-        documents, unread = read_and_keep(sources, hashes, generation, home, settings, tell)
+        documents, unread = _read(wanted, hashes, generation, home, settings, tell)
         quarantine.extend(unread)
         removed = _gone(known, found, quarantine, paths) if prune else []
         embedded = embed_documents(
@@ -183,8 +182,7 @@ def plan_generation(home: Home, settings: IndexSettings) -> Generation:
     encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
     tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
     chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
-    cut_by = ChunkSettings(**chunk_settings).fingerprint()
-    chunking = fingerprint_of([READER_VERSION, cut_by, sorted(tokenizers)])
+    chunking = fingerprint_of([READER_VERSION, chunk_settings, sorted(tokenizers)])
     return Generation(chunking, chunk_settings, tuple(encoders))
 
 
@@ -254,41 +252,36 @@ def _clash(known: IndexedDocument | None, file: Found) -> str | None:
     return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
 
 
-def read_and_keep(
-    sources: Mapping[str, Path],
+def _read(
+    wanted: Mapping[str, Found],
     hashes: Mapping[str, str],
     generation: Generation,
     home: Home,
     settings: IndexSettings,
     tell: Progress,
 ) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
-    """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
-
-    ``hashes`` holds the SHA-256 of each file. Returns the documents, and those that could not be read.
-    """
-    keys = {name: document_key(name, hashes[name], generation) for name in sources}
-    missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
+    """Read and chunk what is not on disk yet; return the documents and those that could not be read."""
+    keys = {name: document_key(name, hashes[name], generation) for name in wanted}
+    missing = [name for name in wanted if not is_whole(document_folder(home, keys[name]))]
     incoming = home.documents / "incoming.partial"
-    jobs = [Job(sources[name], name, incoming / keys[name]) for name in missing]
+    jobs = {name: Job(wanted[name].path, name, incoming / keys[name]) for name in missing}
     chunking = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
     unread: list[Quarantined] = []
-    done = len(sources) - len(missing)
-    tell("reading", done, len(sources))
-    for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers):
+    done = len(wanted) - len(missing)
+    tell("reading", done, len(wanted))
+    for outcome in read_and_chunk_all(list(jobs.values()), settings.limits, chunking, tokenizers):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
-            unread.append(Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name]))
-        elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
-            unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
+            unread.append(Quarantined(name, outcome.reason, outcome.page, str(wanted[name].path), hashes[name]))
         else:
             _keep_read(home, keys[name], outcome, hashes[name])
         done += 1
-        tell("reading", done, len(sources))
+        tell("reading", done, len(wanted))
     failed = {entry.document for entry in unread}
     documents = {
-        name: _indexed(home, keys[name], hashes[name], str(path))
-        for name, path in sources.items()
+        name: _indexed(home, keys[name], hashes[name], str(file.path))
+        for name, file in wanted.items()
         if name not in failed
     }
     return documents, unread
@@ -306,7 +299,6 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
             "pages_without_text": outcome.pages_without_text,
             "chunks": outcome.chunks,
             "warnings": list(outcome.warnings),
-            "reader": READER_VERSION,
         }
         write_json(partial / MANIFEST, summary)
 
@@ -343,9 +335,9 @@ def _gone(
     ]
 
 
-def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, list[str]]:
+def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, str]:
     """Return, for the changed documents, the key of what they were, whose vectors may serve again."""
-    return {name: [known[name].key] for name in documents if name in known}
+    return {name: known[name].key for name in documents if name in known}
 
 
 def _batches(

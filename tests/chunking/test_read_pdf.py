@@ -76,7 +76,9 @@ def test_a_table_is_read_row_by_row(tmp_path: Path, draw_pdf: Any) -> None:
         for item in ((a, 72, 700 - 14 * i, 10, BODY), (b, 200, 700 - 14 * i, 10, BODY))
     ]
     document = read(draw_pdf(tmp_path / "a.pdf", [[*sorted(page, key=lambda item: item[1])]]))  # drawn column by column
-    assert texts(document, "table") == ["Name | Torque\nM6 bolt | 9 Nm\nM8 bolt | 22 Nm"]
+    assert texts(document, "table") == [
+        "|  |  |\n|---|---|\n| Name | Torque |\n| M6 bolt | 9 Nm |\n| M8 bolt | 22 Nm |"
+    ]
 
 
 def test_cells_of_several_lines_are_one_row(tmp_path: Path, draw_pdf: Any) -> None:
@@ -90,7 +92,8 @@ def test_cells_of_several_lines_are_one_row(tmp_path: Path, draw_pdf: Any) -> No
     below = [("The text below the table begins at the margin.", 72, 629, 10, BODY)]
     document = read(draw_pdf(tmp_path / "a.pdf", [page + below]))
     assert texts(document, "table") == [
-        "Fault | Remedy\nPump turns backwards | Stop the unit; press the cooler\nNoise | Call us"
+        "|  |  |\n|---|---|\n| Fault | Remedy |\n| Pump turns backwards | Stop the unit; press the cooler |\n"
+        "| Noise | Call us |"
     ]
     assert texts(document, "paragraph") == ["The text below the table begins at the margin."]
 
