@@ -31,8 +31,8 @@ class Page:
     """One page of a document: its number (from 1) and its span. An empty span is a page without text.
 
     ``label`` is the number printed on it, ``dropped`` the running headers and footers that were left out of the text,
-    ``rotation`` by how many degrees the page is turned for display (0, 90, 180 or 270), ``ocr`` whether its text was
-    recognised in an image.
+    ``rotation`` by how many degrees the page is turned for display (0, 90, 180 or 270). A ``scanned`` page shows
+    something but has no text of its own; with ``ocr`` its text was recognised in the picture.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Page:
     dropped: tuple[str, ...] = ()
     rotation: int = 0
     ocr: bool = False
+    scanned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,9 @@ def _page(
     dropped: Sequence[str] = (),
     rotation: int = 0,
     ocr: bool = False,
+    scanned: bool = False,
 ) -> Page:
-    return Page(number, start, end, label, tuple(dropped), rotation, ocr)
+    return Page(number, start, end, label, tuple(dropped), rotation, ocr, scanned)
 
 
 def _block(

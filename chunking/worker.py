@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
+from chunking.accounting import Totals, account
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
 from chunking.readers import read
@@ -49,13 +50,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Read:
-    """A document that was read, cut and stored."""
+    """A document that was read, cut and stored. ``totals`` are those of its account (``chunking.accounting``)."""
 
     job: Job
     pages: int
     pages_without_text: int
     chunks: int
     warnings: tuple[str, ...]
+    totals: Totals
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,15 @@ class _Process:
             self.end()
         if "reason" in answer:
             return Unread(job, answer["reason"], answer["page"])
-        return Read(job, answer["pages"], answer["pages_without_text"], answer["chunks"], tuple(answer["warnings"]))
+        totals = answer["totals"]
+        return Read(
+            job,
+            pages=totals["pages"],
+            pages_without_text=totals["pages_without_text"],
+            chunks=totals["chunks"],
+            warnings=tuple(answer["warnings"]),
+            totals=totals,
+        )
 
     def close(self) -> None:
         """Have the process die and not come back; may be called from any thread."""
@@ -320,9 +330,7 @@ def _read_and_chunk(job: Job, limits: ReadLimits, settings: ChunkSettings, count
     if count := shortened(chunks):
         warnings.append(f"{count} chunks: title or section path shortened for the encoders")
     return {
-        "pages": len(document.pages),
-        "pages_without_text": sum(page.start == page.end for page in document.pages),
-        "chunks": len(chunks),
+        "totals": account(document, chunks).totals,
         "warnings": [warning[:_LONGEST_REASON] for warning in warnings],
     }
 

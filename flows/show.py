@@ -25,6 +25,11 @@ def ingest(console: Console, result: Mapping[str, Any]) -> None:
         f"{result['pages']} pages ({result['pages_without_text']} without text), {result['chunks']} passages in "
         f"generation {result['generation']}, release {result['release'] or 'none'}, {result['seconds']:.1f} s"
     )
+    console.print(
+        f"read: {result['characters']:,} characters, {result['tables']} tables with {result['table_rows']} rows; "
+        f"{result['dropped_lines']} running lines left out; pages {result['pages_scanned']} scanned, "
+        f"{result['pages_blank']} blank, {result['pages_ocr']} recognised, {result['pages_rotated']} turned"
+    )
     for document, warnings in result.get("warnings", {}).items():
         for warning in warnings:
             console.print(f"[yellow]warning[/yellow] {escape(document)}: {escape(warning)}")

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chunking.accounting import Totals
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.settings import QdrantSettings
 from indexing.specs import EncoderSpec, encoder_from_dict
@@ -51,7 +52,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class IndexedDocument:
-    """A document in a content: ``key`` names its entries in ``documents/`` and ``vectors/``, ``source`` is its file."""
+    """A document in a content: ``key`` names its entries in ``documents/`` and ``vectors/``, ``source`` is its file.
+
+    ``totals`` are those of its account (``chunking.accounting``); what older versions indexed has none.
+    """
 
     key: str
     content_hash: str
@@ -61,6 +65,7 @@ class IndexedDocument:
     pages_without_text: int
     chunks: int
     warnings: list[str] = field(default_factory=list)
+    totals: Totals = field(default_factory=dict)
 
 
 def save_generation(home: Home, generation: Generation) -> None:

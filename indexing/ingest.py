@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
 from chunking.splitters import ChunkSettings
 from chunking.stored import load_chunks
@@ -51,6 +52,10 @@ from indexing.stores import BM25, PointBatch
 # Bump when a reader changes what it makes of the same bytes.
 READER_VERSION = 4
 _KEPT_CONTENTS = 3
+_REPORTED = (
+    *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
+    *("characters", "dropped_lines", "tables", "table_rows"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,9 @@ class Quarantined:
 class IngestReport:
     """What an ingest did; ``as_json`` has the keys other programs rely on.
 
-    ``pages`` and ``pages_without_text`` are those of the documents under the given paths; ``chunks`` is the size of
-    the index; ``embedded`` counts the passages that went through an encoder in this run.
+    ``pages``, ``pages_without_text`` and ``totals`` (see ``chunking.accounting``) are those of the documents under the
+    given paths; ``chunks`` is the size of the index; ``embedded`` counts the passages that went through an encoder in
+    this run.
     """
 
     indexed: int
@@ -84,6 +90,7 @@ class IngestReport:
     release: str
     seconds: float
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    totals: Totals = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
@@ -96,6 +103,7 @@ class IngestReport:
             },
             "pages": self.pages,
             "pages_without_text": self.pages_without_text,
+            **{name: self.totals.get(name, 0) for name in _REPORTED},
             "chunks": self.chunks,
             "embedded": self.embedded,
             "generation": self.generation,
@@ -174,6 +182,7 @@ def ingest(
         release=release.id if release else "",
         seconds=time.monotonic() - started,
         warnings={name: entry.warnings for name, entry in documents.items() if entry.warnings},
+        totals=total(entry.totals for entry in seen),
     )
 
 
@@ -299,6 +308,7 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
             "pages_without_text": outcome.pages_without_text,
             "chunks": outcome.chunks,
             "warnings": list(outcome.warnings),
+            "totals": outcome.totals,
         }
         write_json(partial / MANIFEST, summary)
 
@@ -314,6 +324,7 @@ def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDoc
         pages_without_text=summary["pages_without_text"],
         chunks=summary["chunks"],
         warnings=summary["warnings"],
+        totals=summary["totals"],
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chunking.accounting import account
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, save
 from chunking.tokens import TokenCounter
@@ -139,9 +140,10 @@ def _cut_anew(
             with write_artifact(document_folder(home, key)) as partial:
                 save(partial, document, chunks)
                 summary = read_json(document_folder(home, entry.key) / MANIFEST)
-                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks)})
-        count = read_json(document_folder(home, key) / MANIFEST)["chunks"]
-        cut[name] = replace(entry, key=key, chunks=count)
+                totals = account(document, chunks).totals
+                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})
+        summary = read_json(document_folder(home, key) / MANIFEST)
+        cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
         progress("cutting", number, len(documents))
     return cut
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split, Whitespace
 
+from chunking.accounting import account
 from chunking.document import Chunk, Document
 from chunking.splitters import ChunkSettings
 from chunking.tokens import TokenCounter
@@ -68,6 +71,38 @@ def check_chunks() -> CheckChunks:
         covered = {i for chunk in chunks for i in range(chunk.start, chunk.end)}
         body = {i for block in document.blocks if block.kind != "contents" for i in range(block.start, block.end)}
         assert {i for i in body - covered if not document.text[i].isspace()} == set()
+
+    return check
+
+
+CheckBooks = Callable[[Document, Sequence[Chunk]], None]
+
+
+@pytest.fixture(scope="session")
+def check_books() -> CheckBooks:
+    """What must hold for the account of any document."""
+
+    def check(document: Document, chunks: Sequence[Chunk]) -> None:
+        books = account(document, chunks)
+        totals = books.totals
+        assert [page.page for page in books.pages] == [page.number for page in document.pages]
+        assert totals["characters"] + totals["separators"] == len(document.text)
+        assert totals["separators"] >= 0
+        between = [
+            document.text[before.end : page.start]
+            for before, page in zip((replace(document.pages[0], end=0), *document.pages), document.pages, strict=False)
+        ]
+        assert not "".join([*between, document.text[document.pages[-1].end :]]).strip()
+        kinds = Counter(block.kind for block in document.blocks)
+        assert {kind: totals.get(f"blocks_{kind}", 0) for kind in kinds} == kinds
+        assert totals["tables"] == kinds["table"]
+        assert totals["table_rows"] == sum(len(block.table.rows) for block in document.blocks if block.table)
+        assert totals["dropped_lines"] == sum(len(page.dropped) for page in document.pages)
+        assert totals["chunks"] == len(chunks)
+        assert totals["tokens"] == sum(chunk.tokens for chunk in chunks)
+        without = [page for page in books.pages if page.without_text]
+        assert totals["pages_without_text"] == len(without) == sum(page.characters == 0 for page in books.pages)
+        assert not [page for page in without if page.chunks or page.blocks or page.table_rows]
 
     return check
 

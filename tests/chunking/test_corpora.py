@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pypdf
 import pytest
 
-from chunking.document import Document
+from chunking.document import Chunk, Document
 from chunking.limits import ReadLimits
 from chunking.readers import read
 from chunking.sections import parse_numbered
@@ -91,10 +92,13 @@ def test_japanese_articles_are_cut_at_sentence_ends(data: Path, both: TokenCount
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_all_pdfs_are_read_and_their_pages_add_up(data: Path) -> None:
+def test_all_pdfs_are_read_and_their_pages_add_up(
+    data: Path, counter: TokenCounter, check_books: Callable[[Document, Sequence[Chunk]], None]
+) -> None:
     documents: dict[str, Document] = {}
     for path in sorted((data / "pdfs").glob("*.pdf")):
         document = documents[path.stem] = read(path, path.name, ReadLimits())
+        check_books(document, chunk(document, ChunkSettings(), counter))
         assert [page.number for page in document.pages] == list(range(1, len(document.pages) + 1))
         assert all(0 < block.page <= len(document.pages) for block in document.blocks)
         empty = [page for page in document.pages if page.start == page.end]
