@@ -50,16 +50,16 @@ class TrainSettings:
 
     The learning rate rises over the share ``warmup`` of all steps and then falls to 0. ``evaluations`` are made in each
     epoch; training ends when ``patience`` of them in a row brought nothing, after ``epochs`` at the latest, and the
-    best weights are kept. ``precision`` ``auto`` times float32 and bfloat16 autocast and takes the faster. Defaults are
-    those of the first readings: learning rate 5e-5, temperature .03, batches of 32.
+    best weights are kept. ``precision`` ``auto`` times float32 and bfloat16 autocast and takes the faster. The defaults
+    are the best of those tried for MiniLM on judged RFCs (``docs/RESULTS.md``).
     """
 
     loss: str = "full_softmax"
-    learning_rate: float = 5e-5
+    learning_rate: float = 3e-5
     temperature: float = 0.03
-    batch_size: int = 32
-    epochs: int = 4
-    evaluations: int = 2
+    batch_size: int = 16
+    epochs: int = 6
+    evaluations: int = 1
     patience: int = 3
     warmup: float = 0.1
     weight_decay: float = 0.01

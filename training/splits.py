@@ -13,8 +13,10 @@ from evaluation.split import carve
 from indexing.home import SpecmineError
 from indexing.search import Searcher
 
-# The share of the training queries that stops the training, where no split of its own is there for it.
+# The share of the training queries that stops the training, where no split of its own is there for it; more than so
+# many would tell little more, and every query set aside is one less to learn from.
 STOPPING_SHARE = 0.1
+MOST_STOPPING = 150
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
-    on ``test``, else by a tenth of ``train``, near-copies together. Raises SpecmineError when a part would be empty.
+    on ``test``, else by a tenth of ``train`` (at most 150 queries), near-copies together. Raises SpecmineError when a
+    part would be empty.
     """
     test = _held_out(searcher, "test", catalogue.queries("test"), catalogue.judgements("test"))
     dev_queries, dev_judgements = catalogue.queries("dev"), catalogue.judgements("dev")
@@ -86,13 +89,13 @@ def _carve(
     searcher: Searcher, queries: Sequence[Query], judgements: Sequence[Judgement]
 ) -> tuple[list[Query], HeldOut]:
     try:
-        train, held = carve(queries, STOPPING_SHARE)
+        train, held = carve(queries, min(STOPPING_SHARE, MOST_STOPPING / max(1, len(queries))))
     except ValueError as error:
         raise SpecmineError(
             f"no queries can be set aside of the {len(queries)} training queries to stop by ({error}): "
             "import more of them, or a dev split beside a test split"
         ) from None
-    stopping = _held_out(searcher, f"{STOPPING_SHARE:.0%} of train", held, judgements)
+    stopping = _held_out(searcher, f"{len(held)} of train", held, judgements)
     if stopping is None:
         raise SpecmineError("none of the training queries set aside to stop by has a judged passage in this index")
     return train, stopping

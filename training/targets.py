@@ -14,8 +14,10 @@ from evaluation.projection import Projection
 from mining.ledger import BORDERLINE, DUPLICATE, FALSE_NEGATIVE, KEPT, RANDOM, Ledger
 from training.losses import Masks
 
-# What a ledger holds for no negative: true answers, doubtful ones, and repetitions of a judged passage.
-_UNDECIDED = frozenset({FALSE_NEGATIVE, BORDERLINE, DUPLICATE})
+# What a ledger holds for no negative: true answers and repetitions of a judged passage. What a rule calls borderline is
+# no mined negative, but against the whole corpus it counts like any unjudged passage: it is mostly a wrong one, and
+# without it the hardest passages of all would teach nothing. What a person could not decide counts for nothing.
+_ANSWERS = frozenset({FALSE_NEGATIVE, DUPLICATE})
 _NEGATIVE = frozenset({KEPT, RANDOM})
 
 
@@ -59,9 +61,9 @@ def build_examples(
     """Return the training examples of ``queries``; ``chunks`` are in the order of the document matrix.
 
     Masked are the siblings of every positive (same section, or in a document without sections its neighbours), what
-    overlaps a judged span, what has the same text as a positive, and what the ledger found to be a false negative,
-    borderline or a duplicate; a person's word that a sibling is a negative wins. With ``needs_ledger``, queries
-    without mined negatives are left out.
+    overlaps a judged span, what has the same text as a positive, and what the ledger found to be a false negative or
+    a duplicate, or a person left undecided; a person's word that a sibling is a negative wins. With ``needs_ledger``,
+    queries without mined negatives are left out.
     """
     kin = _Kin(chunks)
     rows = {chunk.id: row for row, chunk in enumerate(chunks)}
@@ -147,7 +149,7 @@ def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
         row = rows.get(entry.chunk)
         if row is None:
             found.lost += 1
-        elif entry.verdict in _UNDECIDED:
+        elif entry.verdict in _ANSWERS or (entry.verdict == BORDERLINE and entry.reviewer is not None):
             found.undecided.setdefault(entry.query, set()).add(row)
         elif entry.verdict in _NEGATIVE:
             found.negatives.setdefault(entry.query, set()).add(row)

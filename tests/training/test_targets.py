@@ -97,19 +97,20 @@ def test_a_passage_judged_not_relevant_is_no_positive_and_not_masked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "masked", "negative"),
+    ("verdict", "reviewer", "masked", "negative"),
     [
-        ("kept", False, True),
-        ("random", False, True),
-        ("false_negative", True, False),
-        ("borderline", True, False),
-        ("duplicate", True, False),
-        ("too_easy", False, False),
-        ("unselected", False, False),
+        ("kept", None, False, True),
+        ("random", None, False, True),
+        ("false_negative", None, True, False),
+        ("borderline", None, False, False),
+        ("borderline", "ann", True, False),
+        ("duplicate", None, True, False),
+        ("too_easy", None, False, False),
+        ("unselected", None, False, False),
     ],
 )
-def test_what_the_ledger_says_of_a_chunk(verdict: str, masked: bool, negative: bool) -> None:
-    (example,) = build([Judgement("q", "a", start=0, end=100)], [row("b3", verdict)]).examples
+def test_what_the_ledger_says_of_a_chunk(verdict: str, reviewer: str | None, masked: bool, negative: bool) -> None:
+    (example,) = build([Judgement("q", "a", start=0, end=100)], [row("b3", verdict, reviewer)]).examples
     assert ("b3" in names(example.masked)) == masked
     assert ("b3" in names(example.ledger)) == negative
 
