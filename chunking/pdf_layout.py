@@ -57,6 +57,8 @@ def running_lines(pages: Sequence[list[PdfLine]]) -> list[Running]:
     offset = _page_number_offset(edges)
 
     def running(line: PdfLine) -> bool:
+        if line.frame:  # a header that its table repeats on every page
+            return False
         whole, *cells = _places(line)
         if repeated[whole] >= 3 or _LONE_NUMBER.fullmatch(line.text):
             return True
@@ -133,6 +135,12 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
             elif not listing:
                 length, level = finder.heading(lines, i)
             contents = leaders or listing
+            if lines[i].frame and not contents:
+                if not groups or groups[-1].lines[-1].frame is not lines[i].frame:
+                    groups.append(Group("table"))
+                groups[-1].lines.append(lines[i])
+                i += 1
+                continue
             if length:
                 groups.append(Group("heading", lines[i : i + length], level))
                 i += length
@@ -151,6 +159,7 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
 
 def _is_contents(lines: Sequence[PdfLine]) -> bool:
     """Whether a page is one of a table of contents or an index of figures: most lines end in dots and a page number."""
+    lines = [line for line in lines if not line.frame]
     dotted = sum(1 for line in lines if _DOTTED.search(line.text))
     numbered = sum(1 for line in lines if _LEADER.search(line.text))
     return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
@@ -182,6 +191,8 @@ def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
 def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) -> bool:
     """Whether ``line``, of a kind by its own look, does not go on what ``group`` ends with."""
     last = group.lines[-1]
+    if last.frame:
+        return True
     if "contents" in (group.kind, kind):
         return group.kind != kind
     if group.kind == "heading" or (group.kind == "code") != line.monospaced:
@@ -247,6 +258,8 @@ def _matches(lines: Sequence[PdfLine], wanted: set[str]) -> Iterator[tuple[int, 
     for i in range(len(lines)):
         joined = ""
         for length in range(1, min(4, len(lines) - i) + 1):
+            if lines[i + length - 1].frame:
+                break
             joined += " " + lines[i + length - 1].text
             if len(_plain(joined)) > longest + 20:
                 break
@@ -281,7 +294,12 @@ class _HeadingFinder:
     def heading(self, lines: Sequence[PdfLine], i: int) -> tuple[int, int]:
         """Return how many lines a heading beginning at line ``i`` takes and its level, (0, 0) if none begins there."""
         line = lines[i]
-        if line.monospaced or not self._alone(lines, i) or not (self._distinct(line) or self._typewritten(lines, i)):
+        if (
+            line.frame
+            or line.monospaced
+            or not self._alone(lines, i)
+            or not (self._distinct(line) or self._typewritten(lines, i))
+        ):
             return 0, 0
         length = 1
         while i + length < len(lines) and length < 4 and self._same_heading(lines[i + length - 1], lines[i + length]):

@@ -18,6 +18,7 @@ _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _MOST_SPACES = 40
+SOFT_HYPHEN = "\u00ad"  # stands in a cell where a word may have a hyphen or none; no document's text has it
 _MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by height alone
 
 
@@ -31,11 +32,25 @@ class Cell:
     words: tuple[Word, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What the rows of one table on one page have in common; the same object in each.
+
+    ``columns`` are the x of the columns' borders, one more than there are columns; ``header`` is whether the first row
+    names the columns; ``box`` is left, bottom, right, top in points.
+    """
+
+    columns: tuple[float, ...]
+    header: bool
+    box: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class PdfLine:
     """One line, or one row of cells: text, page, box in points (y grows upwards), base line, look.
 
-    ``hyphen``: its last word goes on in the next line. ``quarter_turns`` as of its words.
+    ``hyphen``: its last word goes on in the next line. ``quarter_turns`` as of its words. ``frame``: it is a row of
+    that table, with one cell for each column.
     """
 
     text: str
@@ -50,6 +65,7 @@ class PdfLine:
     hyphen: bool
     cells: tuple[Cell, ...]
     quarter_turns: int = 0
+    frame: Frame | None = None
 
     @property
     def size(self) -> float:
@@ -59,7 +75,8 @@ class PdfLine:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """Where it is drawn on the page: left, bottom, right, top, turned text as it lies."""
-        return turned_right(self.left, self.bottom, self.right, self.top, -self.quarter_turns)
+        upright = self.frame.box if self.frame else (self.left, self.bottom, self.right, self.top)
+        return turned_right(*upright, -self.quarter_turns)
 
 
 @dataclass(slots=True)
@@ -245,6 +262,71 @@ def aligned(row: PdfLine, other: PdfLine) -> bool:
         for a in row.cells[1:]
         for b in other.cells[1:]
     )
+
+
+def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, frame: Frame) -> PdfLine:
+    """Return a row of a table, given its cells' texts and words."""
+    words = [word for cell in row for word in cell]
+    first = max(words, key=lambda word: word.base)
+    cells = [
+        Cell(text, left, right, tuple(cell))
+        for text, cell, (left, right) in zip(texts, row, itertools.pairwise(frame.columns), strict=True)
+    ]
+    return PdfLine(
+        text=" ".join(filter(None, texts)),
+        page=page,
+        left=frame.columns[0],
+        right=frame.columns[-1],
+        bottom=first.bottom,
+        top=first.top,
+        base=first.base,
+        bold=all(word.bold for word in words),
+        monospaced=False,
+        hyphen=False,
+        cells=tuple(cells),
+        quarter_turns=first.quarter_turns,
+        frame=frame,
+    )
+
+
+def text_lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Return the words of one cell line by line, from the top down and from left to right."""
+    lines: list[list[Word]] = []
+    for word in sorted(words, key=lambda word: -word.base):
+        if lines and lines[-1][0].base - word.base <= 0.5 * max(lines[-1][0].size, word.size):
+            lines[-1].append(word)
+        else:
+            lines.append([word])
+    return [sorted(line, key=lambda word: word.left) for line in lines]
+
+
+def written_lines(lines: Sequence[Sequence[Word]]) -> str:
+    """Join the lines of a cell. SOFT_HYPHEN stands where a word went on in the next line."""
+    text = ""
+    for line in lines:
+        joined = _joined(line)
+        if text.endswith("-") and joined[0].islower():
+            text = text[:-1] + SOFT_HYPHEN
+        elif text and not text.endswith(SOFT_HYPHEN) and not (_WIDE.match(text[-1]) and _WIDE.match(joined[0])):
+            text += " "
+        text += joined + (SOFT_HYPHEN if line[-1].hyphen else "")
+    return text.removesuffix(SOFT_HYPHEN) + ("-" if text.endswith(SOFT_HYPHEN) else "")
+
+
+def placed(lines: Sequence[PdfLine], tables: Sequence[Sequence[PdfLine]]) -> list[PdfLine]:
+    """Put the rows of tables among the lines of their page: before the first line below them, in the same column."""
+    merged = list(lines)
+    for rows in tables:
+        top = rows[0]
+
+        def beside(line: PdfLine, top: PdfLine = top) -> bool:
+            return line.quarter_turns == top.quarter_turns and line.left < top.right and top.left < line.right
+
+        below = next((i for i, line in enumerate(merged) if beside(line) and line.base < top.base), None)
+        above = [i for i, line in enumerate(merged) if beside(line) and line.base >= top.base]
+        at = above[-1] + 1 if below is None and above else len(merged) if below is None else below
+        merged[at:at] = rows
+    return merged
 
 
 def _joined(words: Sequence[Word]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chunking.pdf_lines import Cell, PdfLine
+from chunking.pdf_lines import SOFT_HYPHEN, Cell, PdfLine
+
+_DIVIDED = re.compile(rf"(\S*){SOFT_HYPHEN}(\S*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,15 @@ def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def grid(lines: Sequence[PdfLine]) -> Grid:
-    """Return the table that the lines make. A first row in bold type above others that are not is the header."""
-    rows = _rows(lines)
+def grid(lines: Sequence[PdfLine], join: Callable[[re.Match[str]], str]) -> Grid:
+    """Return the table that the lines make; ``join`` puts together the parts of a word that a line's end divided."""
+    if frame := lines[0].frame:
+        rows = [GridRow(line.page, tuple(_DIVIDED.sub(join, cell.text) for cell in line.cells)) for line in lines]
+        return Grid(rows[0].cells, tuple(rows[1:])) if frame.header else Grid((), tuple(rows))
+    found = _rows(lines)
     starts = _column_starts(lines)
-    cells = [GridRow(line.page, _in_columns(parts, starts)) for line, parts in rows]
-    if len(rows) > 1 and rows[0][0].bold and not rows[1][0].bold:
+    cells = [GridRow(line.page, _in_columns(parts, starts)) for line, parts in found]
+    if len(found) > 1 and found[0][0].bold and not found[1][0].bold:
         return Grid(cells[0].cells, tuple(cells[1:]))
     return Grid((), tuple(cells))
 

@@ -6,9 +6,10 @@ import ctypes
 import itertools
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pypdfium2
@@ -16,6 +17,7 @@ import pypdfium2.raw as pdfium
 
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
+from chunking.pdf_rules import Rule, page_rules
 
 _MOST_BOOKMARKS = 20_000
 _DEEPEST_BOOKMARK = 12
@@ -50,6 +52,7 @@ class Word:
     monospaced: bool
     hyphen: bool
     quarter_turns: int = 0
+    font: str = ""
 
     @property
     def size(self) -> float:
@@ -70,13 +73,15 @@ class Bookmark:
 class PdfPage:
     """A page: its words as drawn and, where pdfium read it, its visible box (left, bottom, right, top) in points.
 
-    ``label`` is what the PDF calls the page; ``rotation`` by how many degrees it is turned right for display.
+    ``label`` is what the PDF calls the page; ``rotation`` by how many degrees it is turned right for display; ``rules``
+    are its ruling lines.
     """
 
     words: list[Word]
     box: tuple[float, float, float, float] | None = None
     label: str = ""
     rotation: int = 0
+    rules: list[Rule] = field(default_factory=list)
 
     def displayed(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
         """Turn and move a box as it is drawn to where it stands on the displayed page, from its lower left corner."""
@@ -157,7 +162,8 @@ def _read_page(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
             words = list(_words(text_page))
         finally:
             text_page.close()
-        return PdfPage(words, page.get_bbox(), printable(document.get_page_label(number - 1)), page.get_rotation())
+        label = printable(document.get_page_label(number - 1))
+        return PdfPage(words, page.get_bbox(), label, page.get_rotation(), page_rules(page) if words else [])
     finally:
         page.close()
 
@@ -197,6 +203,7 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
             and (bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None),
             hyphen=bool(match[1]),
             quarter_turns=quarter_turns,
+            font=sys.intern(name),
         )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError
 from chunking.limits import ReadLimits
+from chunking.pdf_grids import ruled_tables
 from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
-from chunking.pdf_lines import PdfLine, page_lines, typewritten_as_prose
+from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
 from chunking.pdf_tables import grid, markdown_row
 from chunking.pdf_words import PdfPage, printable, read_content
 
@@ -26,7 +27,7 @@ _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|i
 def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
     """Read a PDF. Pages without text stay, with an empty span. Raises UnreadableError."""
     content = read_content(path, limits)
-    lines = typewritten_as_prose([page_lines(page.words, number) for number, page in enumerate(content.pages, 1)])
+    lines = typewritten_as_prose([_lines(page, number) for number, page in enumerate(content.pages, 1)])
     running = running_lines(lines)
     removed = {id(line) for page in running for line in page.lines}
     kept = [[line for line in page if id(line) not in removed] for page in lines]
@@ -48,6 +49,12 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
         metadata={"format": "pdf"},
         warnings=(*content.warnings, *_warnings(pages, groups, len(content.outline) - len(headings))),
     )
+
+
+def _lines(page: PdfPage, number: int) -> list[PdfLine]:
+    """Return the lines of a page in reading order, ruled tables row by row."""
+    tables, rest = ruled_tables(page.words, page.rules, number)
+    return placed(page_lines(rest, number), tables)
 
 
 def _sha256(path: Path) -> str:
@@ -89,7 +96,7 @@ def _assemble(
     spans: dict[int, tuple[int, int]] = {}
     for group in groups:
         begin = length
-        table, written = _table(group, begin) if group.kind == "table" else (None, _written(group, words))
+        table, written = _table(group, begin, words) if group.kind == "table" else (None, _written(group, words))
         for on, text, separator in written:
             spans[on] = (spans.get(on, (length, 0))[0], length + len(text))
             parts += [text, separator]
@@ -119,9 +126,9 @@ def _boxes(lines: Sequence[PdfLine], drawn: Sequence[PdfPage]) -> tuple[Box, ...
     return tuple(boxes)
 
 
-def _table(group: Group, begin: int) -> tuple[Table, list[tuple[int, str, str]]]:
+def _table(group: Group, begin: int, words: Counter[str]) -> tuple[Table, list[tuple[int, str, str]]]:
     """Return the table, whose text begins at ``begin``, and what ``_written`` yields for other groups."""
-    found = grid(group.lines)
+    found = grid(group.lines, lambda match: _joined_word(match[1], match[2], words) + match[2])
     written = [(group.lines[0].page, found.markdown_header, "\n")]
     rows = []
     at = begin + len(found.markdown_header) + 1

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
+
+from reportlab.lib.colors import black
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Paragraph, SimpleDocTemplate
+from reportlab.platypus import Table as Drawn
 
 from chunking.document import Block, Document, Table
 from chunking.limits import ReadLimits
 from chunking.read_pdf import read_pdf
 
 BODY, BOLD = "Times-Roman", "Times-Bold"
+CELL = ParagraphStyle("cell", fontName=BODY, fontSize=9, leading=11)
 
 
 def read(path: Path) -> Document:
@@ -57,3 +65,51 @@ def test_a_bold_first_row_is_the_header_and_empty_cells_stay(tmp_path: Path, dra
     (table,) = tables(read(draw_pdf(tmp_path / "a.pdf", [page])))
     assert table.header == ("Name", "Torque", "Note")
     assert cells(table) == [("M6", "9 Nm", "a|b"), ("M8", "", "dry"), ("", "22 Nm", "wet")]
+
+
+def draw_grid(path: Path, rows: list[list[str]], styles: list[Any]) -> Path:
+    """Draw a ruled table; a cell's lines are parted by line ends."""
+    table = [[Paragraph(cell.replace("\n", "<br/>"), CELL) for cell in row] for row in rows]
+    body = Drawn(table, colWidths=[90] * len(rows[0]), style=[("GRID", (0, 0), (-1, -1), 0.5, black), *styles])
+    SimpleDocTemplate(str(path), pagesize=(595, 842), invariant=1).build([body])
+    return path
+
+
+def test_a_ruled_table_has_the_cells_that_its_lines_draw(tmp_path: Path) -> None:
+    rows = [
+        ["<b>Thread</b>", "<b>Range</b>", "", "<b>Note</b>"],
+        ["", "<b>min</b>", "<b>max</b>", ""],
+        ["M6", "8", "9", "first line\nand second"],
+        ["", "10", "11", ""],
+        ["M8", "", "22", "dry"],
+        ["All threads from here on are of steel", "", "", ""],
+    ]
+    spans = [((0, 0), (0, 1)), ((1, 0), (2, 0)), ((3, 0), (3, 1)), ((0, 2), (0, 3)), ((0, 5), (3, 5))]
+    document = read(draw_grid(tmp_path / "a.pdf", rows, [("SPAN", *span) for span in spans]))
+    (table,) = tables(document)
+    assert table.header == ("Thread", "Range min", "Range max", "Note")
+    assert cells(table) == [
+        ("M6", "8", "9", "first line and second"),
+        ("M6", "10", "11", ""),
+        ("M8", "", "22", "dry"),
+        ("All threads from here on are of steel", "", "", ""),
+    ]
+
+
+def test_a_frame_around_text_is_no_table(tmp_path: Path) -> None:
+    document = read(draw_grid(tmp_path / "a.pdf", [["A note in a box."]], []))
+    assert tables(document) == []
+    document = read(draw_grid(tmp_path / "b.pdf", [["31", "opcode", "0"]], []))  # a drawing of one row
+    assert tables(document) == []
+
+
+def test_ten_thousand_lines_are_read_soon(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
+    canvas.drawString(100, 420, "In the net.")
+    for i in range(5000):
+        canvas.line(50, 50 + i * 0.14, 550, 50 + i * 0.14)
+        canvas.line(50 + i * 0.1, 50, 50 + i * 0.1, 750)
+    canvas.save()
+    begun = time.monotonic()
+    assert tables(read(tmp_path / "a.pdf")) == []
+    assert time.monotonic() - begun < 10

@@ -1,0 +1,113 @@
+"""The ruling lines of a PDF page: thin strokes and bars, and the edges of boxes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+_THICKEST = 3.0  # points; a thicker bar is a box
+_SHORTEST = 4.0  # points; a shorter one is part of a letter or a drawing
+_MOST_OBJECTS = 20_000  # a page with more paths or points is a drawing or hostile: its rules tell nothing of tables
+_MOST_SEGMENTS = 400
+_BOX_SEGMENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A ruling line, as its box in points (y grows upwards): flat or narrow."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def horizontal(self) -> bool:
+        """Whether it is wider than high."""
+        return self.right - self.left > self.top - self.bottom
+
+
+def page_rules(page: pypdfium2.PdfPage) -> list[Rule]:
+    """Return the ruling lines of a page as drawn, none where it is a drawing of many thousand lines."""
+    count = pdfium.FPDFPage_CountObjects(page)
+    if count > _MOST_OBJECTS:
+        return []
+    width, height = page.get_width(), page.get_height()
+    rules: list[Rule] = []
+    for i in range(count):
+        path = pdfium.FPDFPage_GetObject(page, i)
+        if pdfium.FPDFPageObj_GetType(path) == pdfium.FPDF_PAGEOBJ_PATH:
+            rules += [rule for rule in _path_rules(path) if not _frames_page(rule, width, height)]
+            if len(rules) > _MOST_OBJECTS:
+                return []
+    return rules
+
+
+def _frames_page(rule: Rule, width: float, height: float) -> bool:
+    """Whether a rule runs along the whole page: the edge of its background."""
+    return rule.right - rule.left > 0.97 * width or rule.top - rule.bottom > 0.97 * height
+
+
+def _path_rules(path: Any) -> Iterator[Rule]:
+    corners = [ctypes.c_float() for _ in range(4)]
+    if not pdfium.FPDFPageObj_GetBounds(path, *corners):
+        return
+    left, bottom, right, top = (corner.value for corner in corners)
+    wide, high = right - left, top - bottom
+    if min(wide, high) <= _THICKEST:
+        if max(wide, high) >= _SHORTEST:
+            yield Rule(left, bottom, right, top)
+        return
+    segments = pdfium.FPDFPath_CountSegments(path)
+    if segments <= _BOX_SEGMENTS:
+        fill, stroke = ctypes.c_int(), ctypes.c_int()
+        pdfium.FPDFPath_GetDrawMode(path, fill, stroke)
+        if segments >= _BOX_SEGMENTS - 1 and (fill.value or stroke.value):
+            yield from _edges(left, bottom, right, top)
+    elif segments <= _MOST_SEGMENTS:
+        yield from _straight_segments(path, segments)
+
+
+def _edges(left: float, bottom: float, right: float, top: float) -> Iterator[Rule]:
+    yield Rule(left, bottom, right, bottom)
+    yield Rule(left, top, right, top)
+    yield Rule(left, bottom, left, top)
+    yield Rule(right, bottom, right, top)
+
+
+def _straight_segments(path: Any, count: int) -> Iterator[Rule]:
+    """Yield the upright and level lines of a path of many; one with curves or slanted lines has none."""
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(path, matrix)
+    x, y = ctypes.c_float(), ctypes.c_float()
+    rules = []
+    at = start = (0.0, 0.0)
+    for i in range(count):
+        segment = pdfium.FPDFPath_GetPathSegment(path, i)
+        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+        to = (
+            matrix.a * x.value + matrix.c * y.value + matrix.e,
+            matrix.b * x.value + matrix.d * y.value + matrix.f,
+        )
+        kind = pdfium.FPDFPathSegment_GetType(segment)
+        if kind == pdfium.FPDF_SEGMENT_MOVETO:
+            start = to
+        elif kind == pdfium.FPDF_SEGMENT_LINETO:
+            rules.append((at, to))
+        else:
+            return
+        at = to
+        if pdfium.FPDFPathSegment_GetClose(segment):
+            rules.append((at, start))
+            at = start
+    for (x0, y0), (x1, y1) in rules:
+        if min(abs(x0 - x1), abs(y0 - y1)) > 0.5:
+            return
+    for (x0, y0), (x1, y1) in rules:
+        if max(abs(x0 - x1), abs(y0 - y1)) >= _SHORTEST:
+            yield Rule(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
