@@ -115,7 +115,8 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
     """Return the text of a re-index's artifact."""
     rows = [
         ("documents", report["documents"]),
-        ("documents cut anew", report["documents_to_cut"]),
+        ("documents read again", report["documents_to_read"] - len(report["unread"])),
+        ("documents cut from what was stored", report["documents_to_cut"] + len(report["unread"])),
         ("passages embedded", report["embedded"]),
         ("passages in the index", report["chunks"]),
         ("seconds", report["seconds"]),

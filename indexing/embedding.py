@@ -9,15 +9,16 @@ from __future__ import annotations
 import gc
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from chunking.stored import load_chunks
-from indexing.encoders import load_document_encoder
+from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, vectors_file
-from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, read_json, sync
+from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, sync
+from indexing.models import encoder_fingerprint
 
 # What a killed ingest embeds again at most, with one encoder.
 _TEXTS_PER_BATCH = 2000
@@ -28,14 +29,18 @@ Progress = Callable[[str, int, int], None]
 Batch = list[tuple[str, list[str]]]
 """Documents (by id) with the texts of their chunks."""
 
+EarlierKeys = Mapping[str, Sequence[str]]
+"""Documents (by id) with the keys of what they were before, or of others that hold the same text."""
+
 
 def embed_documents(
-    home: Home, generation: Generation, keys: Mapping[str, str], old_keys: Mapping[str, str], tell: Progress
+    home: Home, generation: Generation, keys: Mapping[str, str], old_keys: EarlierKeys, tell: Progress
 ) -> int:
     """Make the vectors of the documents ``keys`` (id to key) with every encoder of the generation.
 
-    ``old_keys`` names earlier states of some documents, whose vectors serve again where the text is the same.
-    Vectors that are on disk are left as they are. Returns how many passages went through an encoder.
+    ``old_keys`` names earlier states of some documents, under this chunking or another: where an encoder of the same
+    fingerprint has vectors of one, they serve again for every passage whose encoder text is the same. Vectors that are
+    on disk are left as they are. Returns how many passages went through an encoder.
     """
     embedded = 0
     for encoder in generation.encoders:
@@ -56,27 +61,34 @@ def load_vectors(home: Home, fingerprint: str, key: str) -> np.ndarray:
 
 
 def _embed_with(
-    encoder: GenerationEncoder, home: Home, keys: Mapping[str, str], old_keys: Mapping[str, str], tell: Progress
+    encoder: GenerationEncoder, home: Home, keys: Mapping[str, str], old_keys: EarlierKeys, tell: Progress
 ) -> int:
-    loaded = load_document_encoder(encoder.spec, home)
-    if loaded.fingerprint != encoder.fingerprint:
-        raise SpecmineError(f"the weights of encoder {encoder.spec.name!r} changed: run `specmine models verify`")
+    loaded: DocumentEncoder | None = None  # an encoder is loaded when the first text needs it
     stage = f"embedding with {encoder.spec.name}"
     total = sum(read_json(document_folder(home, key) / MANIFEST)["chunks"] for key in keys.values())
     done = embedded = 0
     for batch in _batches(home, keys):
         known = _known_vectors(home, encoder.fingerprint, old_keys, batch)
         texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
-        fresh = loaded.embed(texts, _counting_from(done, stage, total, tell))
-        known.update(zip(map(_digest, texts), fresh, strict=True))
+        if texts:
+            loaded = loaded or _load(encoder, home)
+            fresh = loaded.embed(texts, _counting_from(done, stage, total, tell))
+            known.update(zip(map(_digest, texts), fresh, strict=True))
         for name, part in batch:
             rows = [known[_digest(text)] for text in part]
-            matrix = np.stack(rows) if rows else np.zeros((0, loaded.dim), dtype=np.float32)
+            matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
             _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
             done += len(part)
         embedded += len(texts)
         tell(stage, done, total)
     return embedded
+
+
+def _load(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
+    loaded = load_document_encoder(encoder.spec, home)
+    if loaded.fingerprint != encoder.fingerprint:
+        raise SpecmineError(f"the weights of encoder {encoder.spec.name!r} changed: run `specmine models verify`")
+    return loaded
 
 
 def _counting_from(before: int, stage: str, total: int, tell: Progress) -> Callable[[int], None]:
@@ -97,14 +109,17 @@ def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
         yield batch
 
 
-def _known_vectors(home: Home, fingerprint: str, old_keys: Mapping[str, str], batch: Batch) -> dict[bytes, np.ndarray]:
+def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch) -> dict[bytes, np.ndarray]:
     """Return the vectors, by digest of their text, of what the batch's documents were before."""
     known: dict[bytes, np.ndarray] = {}
-    for name, _ in batch:
-        key = old_keys.get(name)
-        if key and vectors_file(home, fingerprint, key).exists():
-            texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
-            known.update(zip(map(_digest, texts), load_vectors(home, fingerprint, key), strict=True))
+    for name, part in batch:
+        wanted = set(map(_digest, part))
+        for key in old_keys.get(name, ()):
+            if wanted <= known.keys():
+                break
+            if vectors_file(home, fingerprint, key).exists() and is_whole(document_folder(home, key)):
+                texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
+                known.update(zip(map(_digest, texts), load_vectors(home, fingerprint, key), strict=True))
     return known
 
 

@@ -110,6 +110,16 @@ def read_documents(home: Home, generation_id: str, content: int) -> dict[str, In
     return {document_id: IndexedDocument(**fields) for document_id, fields in saved.items()}
 
 
+def listed_keys(home: Home) -> dict[str, list[str]]:
+    """Return, for every document that the newest content of some generation lists, the keys it has there."""
+    keys: dict[str, list[str]] = {}
+    for folder in sorted(home.generations.iterdir()):
+        if is_whole(folder) and (content := next_content(home, folder.name) - 1):
+            for name, entry in read_documents(home, folder.name, content).items():
+                keys.setdefault(name, []).append(entry.key)
+    return keys
+
+
 def next_content(home: Home, generation_id: str) -> int:
     """Return the number after the highest that was ever listed."""
     folder = home.generations / generation_id

@@ -158,7 +158,8 @@ def ingest(
             else:
                 wanted[file.document_id] = file
 
-        documents, unread = _read(wanted, hashes, generation, home, settings, tell)
+        sources = {name: file.path for name, file in wanted.items()}
+        documents, unread = read_and_keep(sources, hashes, generation, home, settings, tell)
         quarantine.extend(unread)
         removed = _gone(known, found, quarantine, paths) if prune else []
         embedded = embed_documents(
@@ -191,7 +192,8 @@ def plan_generation(home: Home, settings: IndexSettings) -> Generation:
     encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
     tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
     chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
-    chunking = fingerprint_of([READER_VERSION, chunk_settings, sorted(tokenizers)])
+    cut_by = ChunkSettings(**chunk_settings).fingerprint()
+    chunking = fingerprint_of([READER_VERSION, cut_by, sorted(tokenizers)])
     return Generation(chunking, chunk_settings, tuple(encoders))
 
 
@@ -261,36 +263,41 @@ def _clash(known: IndexedDocument | None, file: Found) -> str | None:
     return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
 
 
-def _read(
-    wanted: Mapping[str, Found],
+def read_and_keep(
+    sources: Mapping[str, Path],
     hashes: Mapping[str, str],
     generation: Generation,
     home: Home,
     settings: IndexSettings,
     tell: Progress,
 ) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
-    """Read and chunk what is not on disk yet; return the documents and those that could not be read."""
-    keys = {name: document_key(name, hashes[name], generation) for name in wanted}
-    missing = [name for name in wanted if not is_whole(document_folder(home, keys[name]))]
+    """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
+
+    ``hashes`` holds the SHA-256 of each file. Returns the documents, and those that could not be read.
+    """
+    keys = {name: document_key(name, hashes[name], generation) for name in sources}
+    missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
     incoming = home.documents / "incoming.partial"
-    jobs = {name: Job(wanted[name].path, name, incoming / keys[name]) for name in missing}
+    jobs = [Job(sources[name], name, incoming / keys[name]) for name in missing]
     chunking = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
     unread: list[Quarantined] = []
-    done = len(wanted) - len(missing)
-    tell("reading", done, len(wanted))
-    for outcome in read_and_chunk_all(list(jobs.values()), settings.limits, chunking, tokenizers):
+    done = len(sources) - len(missing)
+    tell("reading", done, len(sources))
+    for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
-            unread.append(Quarantined(name, outcome.reason, outcome.page, str(wanted[name].path), hashes[name]))
+            unread.append(Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name]))
+        elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
+            unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
         else:
             _keep_read(home, keys[name], outcome, hashes[name])
         done += 1
-        tell("reading", done, len(wanted))
+        tell("reading", done, len(sources))
     failed = {entry.document for entry in unread}
     documents = {
-        name: _indexed(home, keys[name], hashes[name], str(file.path))
-        for name, file in wanted.items()
+        name: _indexed(home, keys[name], hashes[name], str(path))
+        for name, path in sources.items()
         if name not in failed
     }
     return documents, unread
@@ -309,6 +316,7 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
             "chunks": outcome.chunks,
             "warnings": list(outcome.warnings),
             "totals": outcome.totals,
+            "reader": READER_VERSION,
         }
         write_json(partial / MANIFEST, summary)
 
@@ -346,9 +354,9 @@ def _gone(
     ]
 
 
-def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, str]:
+def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, list[str]]:
     """Return, for the changed documents, the key of what they were, whose vectors may serve again."""
-    return {name: known[name].key for name in documents if name in known}
+    return {name: [known[name].key] for name in documents if name in known}
 
 
 def _batches(

@@ -1,7 +1,8 @@
 """Re-indexing: the documents of the served release, cut and embedded anew under the present configuration.
 
-Documents are taken as they were read and stored, so nothing is parsed again and files that have gone since are not
-lost. The new generation is built beside the served one and published at the end; a killed re-index continues from
+Documents are cut as they were read and stored, so files that have gone since are not lost. Those that an older reader
+made are read again, where the file of the same bytes is still there. Vectors serve again wherever the encoders' text is
+the same. The new generation is built beside the served one and published at the end; a killed re-index continues from
 the documents and vectors that are already on disk.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from chunking.accounting import account
@@ -21,14 +23,15 @@ from indexing.generations import (
     Generation,
     IndexedDocument,
     document_folder,
+    listed_keys,
     read_documents,
     read_generation,
     save_generation,
     vectors_file,
     write_documents,
 )
-from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
-from indexing.ingest import document_key, first_release, plan_generation, write_content
+from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, sha256_file, write_artifact, write_json
+from indexing.ingest import READER_VERSION, document_key, first_release, plan_generation, read_and_keep, write_content
 from indexing.models import tokenizer_file
 from indexing.releases import BASE, Release, publish, served
 from indexing.settings import IndexSettings
@@ -36,15 +39,18 @@ from indexing.settings import IndexSettings
 
 @dataclass(frozen=True)
 class ReindexPlan:
-    """What a re-index would do: ``passages`` counts those to embed with each encoder that has no vectors for them.
+    """What a re-index would do.
 
-    Documents that are not cut yet under the new configuration count with their present number of passages.
+    ``documents_to_read`` are read again from their files, because an older reader made what is stored;
+    ``documents_to_cut`` are cut from what is stored. ``passages`` counts, for each encoder, those without vectors, by
+    the present cuts: an upper bound, for passages whose text stays the same are not embedded again.
     """
 
     served: str
     generation: str
     changes: tuple[str, ...]
     documents: int
+    documents_to_read: int
     documents_to_cut: int
     passages: dict[str, int]
 
@@ -56,6 +62,7 @@ class ReindexPlan:
             "generation": self.generation,
             "changes": list(self.changes),
             "documents": self.documents,
+            "documents_to_read": self.documents_to_read,
             "documents_to_cut": self.documents_to_cut,
             "passages_to_embed": self.passages,
         }
@@ -63,12 +70,13 @@ class ReindexPlan:
 
 @dataclass(frozen=True)
 class ReindexReport:
-    """What a re-index did."""
+    """What a re-index did. ``unread`` gives, by document, why it could not be read again: its stored text was cut."""
 
     plan: ReindexPlan
     release: str
     chunks: int
     embedded: int
+    unread: dict[str, str]
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +87,7 @@ class ReindexReport:
             "release": self.release,
             "chunks": self.chunks,
             "embedded": self.embedded,
+            "unread": self.unread,
             "seconds": round(self.seconds, 3),
         }
 
@@ -97,8 +106,10 @@ def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
         )
         for encoder in new.encoders
     }
-    to_cut = sum(not is_whole(document_folder(home, key)) for key in keys.values())
-    return ReindexPlan(old.id, new.id, tuple(_changes(old, new)), len(documents), to_cut, passages)
+    to_cut = [name for name in documents if not is_whole(document_folder(home, keys[name]))]
+    to_read = sum(_to_read_again(home, documents[name]) for name in to_cut)
+    changes = tuple(_changes(old, new))
+    return ReindexPlan(old.id, new.id, changes, len(documents), to_read, len(to_cut) - to_read, passages)
 
 
 def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexReport:
@@ -108,27 +119,32 @@ def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexR
     """
     started = time.monotonic()
     with home.exclusive():
+        remove_partials(home.documents)
         plan = plan_reindex(home, settings)
         release = served(home)
         generation = plan_generation(home, settings)
         documents = read_documents(home, release.generation, release.content)
-        cut = _cut_anew(home, settings, generation, documents, progress)
-        embedded = embed_documents(home, generation, {name: entry.key for name, entry in cut.items()}, {}, progress)
+        read, unread = _read_again(home, settings, generation, documents, progress)
+        rest = {name: entry for name, entry in documents.items() if name not in read}
+        cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
+        keys = {name: entry.key for name, entry in cut.items()}
+        embedded = embed_documents(home, generation, keys, listed_keys(home), progress)
         save_generation(home, generation)
         content = write_content(home, generation, settings, None, cut, (), progress)
         write_documents(home, generation.id, content, cut)
         published = publish(home, _release(home, release, generation, content))
     chunks = sum(entry.chunks for entry in cut.values())
-    return ReindexReport(plan, published.id, chunks, embedded, time.monotonic() - started)
+    return ReindexReport(plan, published.id, chunks, embedded, unread, time.monotonic() - started)
 
 
-def _cut_anew(
+def cut_stored(
     home: Home,
     settings: IndexSettings,
     generation: Generation,
     documents: Mapping[str, IndexedDocument],
     progress: Progress,
 ) -> dict[str, IndexedDocument]:
+    """Cut stored documents as ``generation`` says, and keep them under it; return them as they are there."""
     counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
     chunk_settings = ChunkSettings(**generation.chunk_settings)
     cut: dict[str, IndexedDocument] = {}
@@ -146,6 +162,37 @@ def _cut_anew(
         cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
         progress("cutting", number, len(documents))
     return cut
+
+
+def _read_again(
+    home: Home,
+    settings: IndexSettings,
+    generation: Generation,
+    documents: Mapping[str, IndexedDocument],
+    progress: Progress,
+) -> tuple[dict[str, IndexedDocument], dict[str, str]]:
+    """Read the documents that an older reader made; return them, and why some could not be read."""
+    keys = {name: document_key(name, entry.content_hash, generation) for name, entry in documents.items()}
+    sources = {
+        name: Path(entry.source)
+        for name, entry in documents.items()
+        if not is_whole(document_folder(home, keys[name])) and _to_read_again(home, entry)
+    }
+    if not sources:
+        return {}, {}
+    hashes = {name: documents[name].content_hash for name in sources}
+    read, unread = read_and_keep(sources, hashes, generation, home, settings, progress)
+    return read, {entry.document: entry.reason for entry in unread}
+
+
+def _to_read_again(home: Home, entry: IndexedDocument) -> bool:
+    """Tell whether another reader made what is stored of a document, and its file is there with the same bytes."""
+    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == READER_VERSION:
+        return False
+    try:
+        return sha256_file(Path(entry.source)) == entry.content_hash
+    except OSError:
+        return False
 
 
 def _release(home: Home, old: Release, generation: Generation, content: int) -> Release:

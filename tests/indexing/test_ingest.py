@@ -14,8 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chunking.limits import ReadLimits
 from chunking.splitters import ChunkSettings
+from chunking.stored import load, save
 from indexing import embedding
+from indexing import ingest as ingest_module
+from indexing import reindex as reindex_module
 from indexing.generations import read_documents
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import IngestReport, ingest, read_quarantine
@@ -78,6 +82,13 @@ def folder(tmp_path: Path) -> Path:
 
 def counts(report: IngestReport) -> tuple[int, int, int, int]:
     return report.indexed, report.unchanged, report.removed, len(report.quarantine)
+
+
+def served_passages(home: Home) -> set[tuple[str, str, str]]:
+    """The id, section path and text of every passage that is served, as the store holds them."""
+    searcher = Searcher.open(home, SETTINGS)
+    chunks = searcher._reader.chunks([chunk for chunk, _ in searcher._reader.vectors("wordllama")])
+    return {(chunk.id, " > ".join(chunk.section), chunk.text) for chunk in chunks.values()}
 
 
 def search(home: Home, query: str) -> list[dict[str, object]]:
@@ -169,7 +180,7 @@ def test_another_configuration_asks_for_a_reindex(prepared: Home, folder: Path) 
         ingest([folder], prepared, changed)
     shutil.rmtree(folder)
     plan = plan_reindex(prepared, changed)
-    assert plan.documents == plan.documents_to_cut == 2
+    assert (plan.documents, plan.documents_to_read, plan.documents_to_cut) == (2, 0, 2)
     assert plan.changes == ("chunking: max_tokens 240 → 64",)
     report = reindex(prepared, changed, lambda stage, done, total: None)
     assert served(prepared).generation == plan.generation != first.generation
@@ -177,6 +188,70 @@ def test_another_configuration_asks_for_a_reindex(prepared: Home, folder: Path) 
     assert search(prepared, "relief valve")[0]["document"] == "pump.md"
     rollback(prepared)
     assert search(prepared, "relief valve")[0]["document"] == "pump.md"
+
+
+def count_up_reader_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (ingest_module, reindex_module):
+        monkeypatch.setattr(module, "READER_VERSION", ingest_module.READER_VERSION + 1)
+
+
+def test_a_reindex_after_a_reader_change_reads_again_and_embeds_only_new_texts(
+    prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    before = served_passages(prepared)
+    count_up_reader_version(monkeypatch)
+    (folder / "sub" / "valve.md").unlink()  # one file is gone: what is stored of it is cut
+    with pytest.raises(SpecmineError, match="specmine reindex"):
+        ingest([folder], prepared, SETTINGS)
+    plan = plan_reindex(prepared, SETTINGS)
+    assert plan.changes == ("chunking: reader or tokenizers",)
+    assert (plan.documents, plan.documents_to_read, plan.documents_to_cut) == (2, 1, 1)
+    assert plan.passages == {"wordllama": first.chunks}
+
+    monkeypatch.setattr(embedding, "load_document_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+    report = reindex(prepared, SETTINGS, lambda stage, done, total: None)
+    assert (report.embedded, report.chunks, report.unread) == (0, first.chunks, {})
+    assert report.plan == plan
+    assert served_passages(prepared) == before
+    assert counts(ingest([folder], prepared, SETTINGS)) == (0, 1, 0, 0)
+    assert plan_reindex(prepared, SETTINGS).documents_to_read == 0
+
+
+def test_a_reindex_reads_what_the_new_reader_makes_of_the_file(
+    prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest([folder], prepared, SETTINGS)
+    for manifest in prepared.documents.glob("*/manifest.json"):  # as if an older reader had lost a clause
+        if json.loads(manifest.read_text())["document"] == "pump.md":
+            stored, chunks = load(manifest.parent)
+            blocks = [block for block in stored.blocks if "Relief" not in stored.text[block.start : block.end]]
+            save(manifest.parent, replace(stored, blocks=tuple(blocks)), chunks)
+    count_up_reader_version(monkeypatch)
+    reindex(prepared, SETTINGS, lambda stage, done, total: None)
+    assert any("2.2 Relief valve" in path for _, path, _ in served_passages(prepared))
+
+
+def test_a_file_that_the_new_reader_refuses_keeps_what_is_stored_of_it(
+    prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest([folder], prepared, SETTINGS)
+    before = served_passages(prepared)
+    count_up_reader_version(monkeypatch)
+    strict = replace(SETTINGS, limits=ReadLimits(characters=len(PUMP) - 50))
+    assert len(VALVE) < len(PUMP) - 50
+    report = reindex(prepared, strict, lambda stage, done, total: None)
+    assert list(report.unread) == ["pump.md"] and "limit" in report.unread["pump.md"]
+    assert report.embedded == 0
+    assert served_passages(prepared) == before
+
+
+def test_a_return_to_the_chunking_before_embeds_nothing(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    small = replace(SETTINGS, chunking=ChunkSettings(max_tokens=40))
+    assert reindex(prepared, small, lambda stage, done, total: None).embedded > 0
+    near = replace(SETTINGS, chunking=ChunkSettings(max_tokens=230))  # the same cuts: every section is far shorter
+    assert reindex(prepared, near, lambda stage, done, total: None).embedded == 0
 
 
 def test_a_locked_home_is_refused(prepared: Home, folder: Path) -> None:
