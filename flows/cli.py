@@ -30,7 +30,9 @@ app.meta.suppress_keyboard_interrupt = False  # main reports it
 app.meta.group_parameters = Group("Every command takes", sort_key=0)
 judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
+compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 app.command(judgements)
+app.command(compare)
 app.command(models)
 
 
@@ -202,6 +204,34 @@ def import_judgements(*, queries: Path, judgements: Path, split: str, session: G
     from flows import commands
 
     commands.import_judgements(session, queries, judgements, split)
+
+
+@compare.command(name="chunking")
+def compare_chunking(
+    *,
+    splitters: str,
+    split: str = "dev",
+    encoders: Annotated[str, Parameter(show_default=False)] = "",
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    session: Given,
+) -> None:
+    """Cut the indexed documents in several ways and measure each; nothing is published.
+
+    Parameters
+    ----------
+    splitters
+        Splitters with the size of their passages in tokens, separated by commas: section:256,fixed:256. Each is
+        tested against the first.
+    split
+        train, dev, test or guard.
+    encoders
+        Names of configured encoders, separated by commas; all by default.
+    keep
+        Keep the indexes that were built, so that the next comparison finds them.
+    """
+    from flows import commands
+
+    commands.compare_chunking(session, splitters, split, encoders, keep)
 
 
 @models.command(name="list")

@@ -239,6 +239,18 @@ def import_judgements(session: Session, queries: Path, judgements: Path, split: 
     )
 
 
+def compare_chunking(session: Session, splitters: str, split: str, encoders: str, keep: bool) -> None:
+    """Measure several chunkings of the indexed documents."""
+    from flows import stages
+
+    settings = load_settings(session.config)
+    _check_split(split)
+    names = [name.strip() for name in encoders.split(",") if name.strip()]
+    with session.progress() as tell:
+        result = stages.compare_chunking(settings, splitters, split, names, keep, tell)
+    session.emit(result, lambda console: show.compared_chunkings(console, result))
+
+
 def models(session: Session, action: str) -> None:
     """List, fetch or verify the configured models; exit 1 when one is missing after a fetch, or damaged."""
     from indexing.models import status, tokenizer_file

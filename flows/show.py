@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from flows import reports
 from flows.output import measures_table, table
 
 _LONGEST_TEXT = 280
@@ -105,6 +106,14 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
         )
         console.print(f"   [dim]{escape(' · '.join(version['reason'].splitlines()))}[/dim]", soft_wrap=True)
     console.print(f"[dim]{result['seconds']:.1f} s[/dim]")
+
+
+def compared_chunkings(console: Console, result: Mapping[str, Any]) -> None:
+    """Show chunkings side by side, and which differ."""
+    for title, columns, rows in reports.chunking_tables(result):
+        console.print(table(title, columns, rows, right=columns[2:]))
+    console.print(f"[dim]{escape(reports.chunking_facts(result))}[/dim]", soft_wrap=True)
+    console.print(f"saved as {escape(result['report'])}", soft_wrap=True)
 
 
 def values(console: Console, title: str, result: Mapping[str, Any]) -> None:

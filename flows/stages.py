@@ -21,7 +21,7 @@ from evaluation.measures import Measures
 from evaluation.projection import Projection, project
 from flows.settings import Settings
 from indexing.generations import read_generation
-from indexing.home import SpecmineError
+from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
 from indexing.releases import publish, served
 from indexing.search import Searcher
@@ -144,6 +144,29 @@ def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     return summary
 
 
+def compare_chunking(
+    settings: Settings, splitters: str, split: str, encoders: Sequence[str], keep: bool, tell: Tell
+) -> dict[str, Any]:
+    """Measure several chunkings of the served documents on one split; leave the report in ``comparisons/``."""
+    from flows.reports import chunking_markdown
+    from training.compare_chunking import compare_chunking as compare
+    from training.compare_chunking import parse_chunkings
+
+    chunkings = parse_chunkings(splitters)
+    index, home = settings.index(), settings.open_home()
+    with _logged(settings, "compare chunking") as summary, catalogue(settings) as book:
+        queries, judgements = book.queries(split), book.judgements(split)
+        if not queries:
+            raise _no_queries(split)
+        summary.update(split=split, **compare(home, index, chunkings, encoders, queries, judgements, keep, tell))
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        report = home.comparisons / f"chunking-{split}-{stamp}.md"
+        summary["report"] = str(report)
+        write_json(report.with_suffix(".json"), summary)
+        report.write_text(chunking_markdown(summary), encoding="utf-8")
+    return summary
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator[Searcher]:
     """Yield the served release, open for searching."""
@@ -168,10 +191,7 @@ def judged(searcher: Searcher, book: Catalogue, split: str) -> tuple[list[Query]
     """Return the queries of a split and their judgements on the searcher's chunks; at least one must map."""
     queries = book.queries(split)
     if not queries:
-        raise SpecmineError(
-            f"there are no judged queries of split {split!r}: run "
-            f"`specmine judgements import --queries FILE --judgements FILE --split {split}`"
-        )
+        raise _no_queries(split)
     projection = project(book.judgements(split), searcher.chunks.values(), searcher.document_text)
     if not projection.units:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in _count_reasons(projection).items())
@@ -179,6 +199,13 @@ def judged(searcher: Searcher, book: Catalogue, split: str) -> tuple[list[Query]
             f"no judgement of split {split!r} maps to an indexed passage ({reasons or 'none is relevant'})"
         )
     return queries, projection
+
+
+def _no_queries(split: str) -> SpecmineError:
+    return SpecmineError(
+        f"there are no judged queries of split {split!r}: run "
+        f"`specmine judgements import --queries FILE --judgements FILE --split {split}`"
+    )
 
 
 def _count_reasons(projection: Projection) -> dict[str, int]:

@@ -11,6 +11,7 @@ Layout below the root::
     ledgers/<id>/             mined negatives
     releases/<id>.json        releases; CURRENT names the one that is served
     reports/                  what runs leave for people
+    comparisons/              chunkings compared; scratch/ is there while they are
 
 An artifact directory is written under a temporary name, its ``manifest.json`` last, and then renamed: what has a
 manifest is whole. Files that are replaced are written beside the old one and renamed over it.
@@ -97,6 +98,11 @@ class Home:
     def reports(self) -> Path:
         """What runs leave for people to read."""
         return self._folder("reports")
+
+    @property
+    def comparisons(self) -> Path:
+        """Comparisons of chunkings, and the indexes they need while they run."""
+        return self._folder("comparisons")
 
     @property
     def catalogue_url(self) -> str:

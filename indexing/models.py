@@ -73,6 +73,11 @@ def fetch(source: ModelSource, home: Home, pooling: Pooling = "mean") -> Path:
     return _checked_directory(Path(source.directory).expanduser(), source.directory)
 
 
+def encoder_directory(spec: EncoderSpec, home: Home) -> Path:
+    """Return the directory of an encoder's model, fetching the model where needed."""
+    return _fetch_spec(spec, home)
+
+
 def tokenizer_file(spec: EncoderSpec | CrossEncoderSpec, home: Home) -> Path:
     """Return the ``tokenizer.json`` of a model, fetching the model where needed."""
     return tokenizer_in(_fetch_spec(spec, home))
