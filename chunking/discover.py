@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from chunking.readers import READERS
 
 @dataclass(frozen=True)
 class Found:
-    """A document's file. ``document_id`` is its POSIX path below ``root``, or its name if the file itself was given."""
+    """A document's file, which truly lies in ``root``.
+
+    ``document_id`` is its POSIX path below ``root``, or its name if the file itself was given.
+    """
 
     path: Path
     document_id: str
@@ -52,12 +56,18 @@ def discover(paths: Sequence[Path]) -> tuple[list[Found], list[Refused]]:
 
 
 def _look(path: Path) -> Iterator[Found | Refused]:
-    if not path.exists():
-        yield Refused(path, path.name, "no such file or folder")
-    elif not path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        reason = (
+            "no such file or folder" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        )
+        yield Refused(path, path.name, reason)
+        return
+    if not stat.S_ISDIR(mode):
         known = path.suffix.lower() in READERS
         reason = f"no reader for {path.suffix or 'a file without a suffix'}; known: {', '.join(READERS)}"
-        yield _checked(path, path.name, path.parent) if known else Refused(path, path.name, reason)
+        yield _checked(path, path.name, path.resolve().parent) if known else Refused(path, path.name, reason)
     else:
         yield from _walk(path)
 
@@ -78,11 +88,18 @@ def _walk(root: Path) -> Iterator[Found | Refused]:
                 continue
             if entry.is_symlink() and not _inside(path, root):
                 yield Refused(path, document_id, "a link that leads out of the folder given, or nowhere")
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 if not entry.is_symlink():  # a linked folder inside the root is found where it really is
                     folders.append(path)
             elif path.suffix.lower() in READERS:
                 yield _checked(path, document_id, root)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # what the folder's rights hide is refused as a file, if its name is one of a document
+        return False
 
 
 def _inside(path: Path, root: Path) -> bool:
@@ -93,8 +110,11 @@ def _inside(path: Path, root: Path) -> bool:
 
 
 def _checked(path: Path, document_id: str, root: Path) -> Found | Refused:
-    if not path.is_file():
-        return Refused(path, document_id, "not a regular file")
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return Refused(path, document_id, "not a regular file")
+    except OSError as error:  # gone since, or in a folder that may be listed but not entered
+        return Refused(path, document_id, f"the file cannot be opened: {error.strerror}")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in document_id):
         shown = ascii(document_id)[1:-1]
         return Refused(path, shown, "the name has control characters or is not UTF-8; rename the file")

@@ -7,15 +7,17 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """Bounds on one document: seconds of processor time, address space, pages, file size, and characters of text.
+    """Bounds on one document: seconds of processor time, address space, pages, file size, unpacked size, characters.
 
     By the wall clock a document may take five times ``seconds``: a busy machine must not make it unreadable.
+    ``unpacked_megabytes`` bounds what a zip-based format holds when unpacked, and each packed stream of a PDF.
     """
 
     seconds: float = 300.0
     memory_mb: int = 4096
     pages: int = 5000
     megabytes: int = 512
+    unpacked_megabytes: int = 512
     characters: int = 50_000_000
 
     def __post_init__(self) -> None:

@@ -18,6 +18,8 @@ import pypdfium2.raw as pdfium
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
 from chunking.pdf_rules import Rule, page_rules
+from chunking.pdf_streams import refuse_bombs
+from chunking.progress import at_page
 
 _MOST_BOOKMARKS = 20_000
 _DEEPEST_BOOKMARK = 12
@@ -25,6 +27,7 @@ _WORD = re.compile("[^\\s\x02\ufffe]+([\x02\ufffe]?)")  # pdfium writes U+0002 o
 _BOLD = re.compile(r"bold|black|heavy|medi(?!um)|demi|cmbx|-bd|-w[6-9]", re.I)
 _MONOSPACED = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|code", re.I)
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff]")
+_END = 2048  # bytes at the end of a file within which "startxref" stands
 _FIXED_PITCH = 1  # PDF 32000-1, table 123: font flags
 _FORCE_BOLD = 1 << 18
 # Ligatures, and the radicals that some Japanese fonts give instead of the characters: the rest of NFKC would turn
@@ -107,17 +110,21 @@ def read_content(path: Path, limits: ReadLimits) -> PdfContent:
         head = file.read(1024)
     if b"%PDF-" not in head:
         raise UnreadableError(f"not a PDF: the file begins with {ascii(head[:8])[1:]}")
+    refuse_bombs(path, limits)
     try:
-        document = pypdfium2.PdfDocument(path)
+        document = pypdfium2.PdfDocument(path.read_bytes())  # of a path it would open what that leads to by now
     except pypdfium2.PdfiumError as error:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
             raise UnreadableError("encrypted: it opens only with a password") from None
+        if error.err_code == pdfium.FPDF_ERR_SECURITY:
+            raise UnreadableError("encrypted by a method that is not known") from None
         return _read_with_pypdf(path, limits, str(error))
     with document:
         _check_pages(len(document), limits)
         content = PdfContent([], _outline(document), document.get_metadata_value("Title"), [])
         characters = 0
         for number in range(1, len(document) + 1):
+            at_page(number)
             try:
                 page = _read_page(document, number)
             except pypdfium2.PdfiumError as error:
@@ -127,6 +134,7 @@ def read_content(path: Path, limits: ReadLimits) -> PdfContent:
             characters += sum(len(word.text) for word in page.words)
             if characters > limits.characters:
                 raise UnreadableError(f"more than {limits.characters} characters of text", page=number)
+    at_page(None)
     return content
 
 
@@ -234,11 +242,12 @@ def _read_with_pypdf(path: Path, limits: ReadLimits, reason: str) -> PdfContent:
     except UnreadableError:
         raise
     except Exception as error:  # pypdf raises what comes: KeyError, RecursionError, its own
-        raise UnreadableError(f"damaged PDF: {reason.strip().rstrip('.')}") from error
+        raise UnreadableError(_damage(path, reason)) from error
     _check_pages(pages, limits)
     content = PdfContent([], [], "", ["read with pypdf, without layout: pdfium could not open the file"])
     characters = 0
     for number in range(1, pages + 1):
+        at_page(number)
         try:
             texts = [line for text in reader.pages[number - 1].extract_text().splitlines() if (line := printable(text))]
         except MemoryError:
@@ -250,7 +259,16 @@ def _read_with_pypdf(path: Path, limits: ReadLimits, reason: str) -> PdfContent:
         characters += sum(map(len, texts))
         if characters > limits.characters:
             raise UnreadableError(f"more than {limits.characters} characters of text", page=number)
+    at_page(None)
     return content
+
+
+def _damage(path: Path, reason: str) -> str:
+    """Tell what is wrong with a file that neither library can open: cut off, most often."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _END))
+        whole = b"startxref" in file.read()
+    return f"damaged PDF: {reason.strip().rstrip('.')}" if whole else "damaged PDF: its end is missing, it was cut off"
 
 
 def _placed(text: str, row: int) -> Word:

@@ -29,7 +29,7 @@ def read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
     data = path.read_bytes()
     if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError(f"not an HTML file: a NUL byte at byte {data.index(0)}")
-    soup = BeautifulSoup(data, "html.parser")
+    soup = _Shallow(data, "html.parser")
     parts: list[str] = []
     blocks: list[Block] = []
     length = 0
@@ -53,6 +53,15 @@ def read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
         metadata={"format": "html"},
         warnings=("some bytes are not valid in the page's encoding and were replaced",) if damaged else (),
     )
+
+
+class _Shallow(BeautifulSoup):
+    """A parser that gives up at nesting too deep, before that costs the square of its depth."""
+
+    def pushTag(self, tag: Tag) -> None:
+        super().pushTag(tag)
+        if len(self.tagStack) > _DEEPEST:
+            raise UnreadableError(f"elements are nested more than {_DEEPEST} deep")
 
 
 def _title(soup: BeautifulSoup, text: str, blocks: list[Block]) -> str:
@@ -127,8 +136,6 @@ def _pieces(soup: BeautifulSoup) -> Iterator[tuple[Tag | None, str]]:
         elif isinstance(child, Tag):
             if child.name in _LEFT_OUT:
                 continue
-            if len(stack) > _DEEPEST:
-                raise UnreadableError(f"elements are nested more than {_DEEPEST} deep")
             data_table = in_table or (child.name == "table" and _is_data(child))
             if child.name in _BLOCKS and not in_table:
                 yield child, ""

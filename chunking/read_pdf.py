@@ -34,7 +34,8 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:
-        raise UnreadableError(f"none of the {len(kept)} pages has text: scanned pages need character recognition first")
+        why = content.warnings[0] if content.warnings else "scanned pages need character recognition first"
+        raise UnreadableError(f"none of the {len(kept)} pages has text: {why}")
     text, blocks, pages = _assemble(groups, content.pages, running)
     title = printable(content.title)
     if _NO_TITLE.fullmatch(title):

@@ -64,6 +64,8 @@ def read_text(path: Path, document_id: str, limits: ReadLimits) -> Document:
     """Read a plain-text file. Form feeds divide it into pages. Raises UnreadableError."""
     data = path.read_bytes()
     text = decode(data, limits)
+    if (count := text.count("\f") + 1) > limits.pages:
+        raise UnreadableError(f"{count} pages, more than the limit of {limits.pages}")
     lines, pages = split_lines(text)
     running = running_lines(lines, len(pages))
     contents = find_contents(lines)

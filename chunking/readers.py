@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,28 +17,40 @@ __all__ = ["READERS", "ReadLimits", "Reader", "read"]
 Reader = Callable[[Path, str, ReadLimits], Document]
 
 
-def read(path: Path, document_id: str, limits: ReadLimits) -> Document:
+def read(path: Path, document_id: str, limits: ReadLimits, root: Path | None = None) -> Document:
     """Read a document by its suffix.
 
-    Raises UnreadableError where the file is missing, special, too large, of no known format, damaged or without text.
-    It does not guard against hanging or exhausting memory: that is ``chunking.worker``'s part.
+    Raises UnreadableError where the file is missing, special, too large, of no known format, damaged or without text,
+    or does not truly lie in ``root``. It does not guard against hanging or exhausting memory: that is
+    ``chunking.worker``'s part.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UnreadableError(f"no reader for {path.suffix or 'files without a suffix'}; known: {', '.join(READERS)}")
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("not a regular file")
-        if status.st_size > limits.megabytes * 1_000_000:
-            size = f"{status.st_size / 1e6:.0f} MB"
-            raise UnreadableError(f"the file has {size}, more than the limit of {limits.megabytes} MB")
-        if not status.st_size:
-            raise UnreadableError("the file is empty (0 bytes)")
-        document = reader(path, document_id, limits)
+        # Opened once, so that nothing can be put in its place after the checks; a pipe must not keep us waiting.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            opened = Path(f"/dev/fd/{descriptor}")
+            _check(os.fstat(descriptor), limits)
+            if root is not None and not opened.resolve().is_relative_to(root.resolve()):
+                raise UnreadableError("the file leads out of the folder given")
+            document = reader(opened, document_id, limits)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UnreadableError(f"cannot be opened: {error.strerror or error}") from error
     return replace(document, title=" ".join(document.title.split())[:LONGEST_TITLE])
+
+
+def _check(status: os.stat_result, limits: ReadLimits) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError("not a regular file")
+    if status.st_size > limits.megabytes * 1_000_000:
+        size = f"{status.st_size / 1e6:.0f} MB"
+        raise UnreadableError(f"the file has {size}, more than the limit of {limits.megabytes} MB")
+    if not status.st_size:
+        raise UnreadableError("the file is empty (0 bytes)")
 
 
 # The libraries of the other formats are loaded with the first document that needs them, so that a process starts fast.

@@ -26,6 +26,7 @@ from typing import IO, Any, TextIO, cast
 from chunking.accounting import Totals, account
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
+from chunking.progress import listen
 from chunking.readers import read
 from chunking.splitters import ChunkSettings, chunk, shortened
 from chunking.stored import save
@@ -37,15 +38,20 @@ _WAITING = 5  # how many times the processor time a document may take by the clo
 _LOOK_EVERY = 0.5
 _LONGEST_REASON = 500
 _MOST_WARNINGS = 50
+_PAGE = b"page "  # a line that begins so tells the page that is read, or 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A document to read: its file, its id, and the directory that ``chunking.stored`` writes it to."""
+    """A document to read: its file, its id, and the directory that ``chunking.stored`` writes it to.
+
+    ``root`` is the folder that the file must truly lie in, links followed; None where any place will do.
+    """
 
     path: Path
     document_id: str
     directory: Path
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -136,15 +142,16 @@ class _Process:
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._page: int | None = None  # that the process said it reads
         self._lock = threading.Lock()
 
     def read(self, job: Job) -> Read | Unread:
         """Have one document read; never raises for the document's sake."""
         process = self._process or self._start()
-        message = {"path": str(job.path), "document_id": job.document_id, "directory": str(job.directory)}
+        message = {name: str(value) if value is not None else None for name, value in asdict(job).items()}
         answer = self._ask(process, message, self._seconds)
         if isinstance(answer, str):
-            return Unread(job, answer)
+            return Unread(job, answer, self._page)
         if answer["retired"]:
             self.end()
         if "reason" in answer:
@@ -199,12 +206,13 @@ class _Process:
         return process
 
     def _ask(self, process: subprocess.Popen[bytes], message: dict[str, Any], seconds: float) -> dict[str, Any] | str:
-        """Send a line and wait for one; if none comes, end the process and return the reason."""
+        """Send a line and wait for the answer; if none comes, end the process and return the reason."""
         send, receive = _pipes(process)
+        self._page = None
         try:
             send.write(json.dumps(message).encode() + b"\n")
             send.flush()
-            line = self._line(process.pid, receive, seconds)
+            line = self._last_line(process.pid, receive, seconds)
         except BrokenPipeError:
             line = b""
         except TimeoutError as error:
@@ -212,12 +220,12 @@ class _Process:
             self.end()
             return str(error)
         if not line:
-            return f"the reader process {_ending(self.end())}"
+            return _ending(self.end(), self._settings["limits"]["memory_mb"])
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _line(self, pid: int, receive: IO[bytes], seconds: float) -> bytes:
-        """Return the next line, b"" if the process closed its end. Raises TimeoutError.
+    def _last_line(self, pid: int, receive: IO[bytes], seconds: float) -> bytes:
+        """Return the answer, b"" if the process closed its end, minding the pages told before. Raises TimeoutError.
 
         Processor time counts, so that a busy machine does not make documents unreadable; the wall clock ends a process
         that only waits.
@@ -225,7 +233,12 @@ class _Process:
         began, used = time.monotonic(), _processor_seconds(pid)
         with selectors.DefaultSelector() as selector:
             selector.register(receive, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
+            while True:
+                while b"\n" in self._buffer:
+                    line, self._buffer = self._buffer.split(b"\n", 1)
+                    if not line.startswith(_PAGE):
+                        return line
+                    self._page = int(line.removeprefix(_PAGE)) or None
                 ready = selector.select(_LOOK_EVERY)
                 if _processor_seconds(pid) - used > seconds:
                     raise TimeoutError(f"took more than {seconds:g} seconds of processor time")
@@ -237,8 +250,6 @@ class _Process:
                 if not received:
                     return b""
                 self._buffer += received
-        line, self._buffer = self._buffer.split(b"\n", 1)
-        return line
 
 
 def _processor_seconds(pid: int) -> float:
@@ -259,13 +270,15 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
 
 
-def _ending(code: int) -> str:
+def _ending(code: int, memory_mb: int) -> str:
+    """Tell why a process ended, by its exit code or minus the signal."""
+    if code == -signal.SIGABRT:  # how pdfium and all C++ and Rust end where no memory is left
+        return f"needs more than {memory_mb} MB of memory, most likely: the reader process gave up (SIGABRT)"
+    if code == -signal.SIGKILL:
+        return "the reader process was killed (SIGKILL), by the system if that was short of memory"
     if code < 0:
-        name = signal.Signals(-code).name
-        return f"was ended by signal {name}" + (
-            " (out of memory, or it crashed)" if name in ("SIGKILL", "SIGABRT") else ""
-        )
-    return f"ended with exit code {code}"
+        return f"the reader process crashed ({signal.Signals(-code).name})"
+    return f"the reader process ended with exit code {code}"
 
 
 # -- the worker's side -----------------------------------------------------------------------------------------------
@@ -288,11 +301,15 @@ def main() -> int:
         _answer(answers, {"reason": _first_line(error)})
         return 1
     _answer(answers, {"ready": True})
+    teller = _PageTeller(answers)
+    listen(teller.tell)
     for line in lines:
         message = json.loads(line)
-        job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]))
+        root = Path(message["root"]) if message["root"] else None
+        job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]), root)
         signal.alarm(int(_WAITING * limits.seconds) + 30)  # ends a hanging worker whose parent is gone
-        result = _read_and_chunk(job, limits, chunk_settings, counter)
+        teller.page = None
+        result = _read_and_chunk(job, limits, chunk_settings, counter, teller)
         signal.alarm(0)
         # A heap that has grown large would count against the documents to come: leave, and a fresh process takes over.
         retired = _resident_bytes() > limit // 2
@@ -313,9 +330,24 @@ def _answer(answers: TextIO, message: dict[str, Any]) -> None:
     answers.flush()
 
 
-def _read_and_chunk(job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter) -> dict[str, Any]:
+class _PageTeller:
+    """Tells the parent which page is read, so that it knows when this process is no more, and remembers it."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self.page: int | None = None
+        self._answers = answers
+
+    def tell(self, page: int | None) -> None:
+        self.page = page
+        self._answers.write(f"{_PAGE.decode()}{page or 0}\n")
+        self._answers.flush()
+
+
+def _read_and_chunk(
+    job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter, teller: _PageTeller
+) -> dict[str, Any]:
     try:
-        document = read(job.path, job.document_id, limits)
+        document = read(job.path, job.document_id, limits, job.root)
         chunks = chunk(document, settings, counter)
         if not chunks:
             raise UnreadableError("no text that could be cut into chunks")
@@ -323,9 +355,9 @@ def _read_and_chunk(job: Job, limits: ReadLimits, settings: ChunkSettings, count
     except UnreadableError as error:
         return {"reason": error.reason[:_LONGEST_REASON], "page": error.page}
     except MemoryError:
-        return {"reason": f"needs more than {limits.memory_mb} MB of memory", "page": None}
+        return {"reason": f"needs more than {limits.memory_mb} MB of memory", "page": teller.page}
     except Exception as error:  # whatever a parser throws at a hostile file is that file's fault
-        return {"reason": f"could not be read: {_first_line(error)}", "page": None}
+        return {"reason": f"could not be read: {_first_line(error)}", "page": teller.page}
     warnings = list(document.warnings[:_MOST_WARNINGS])
     if count := shortened(chunks):
         warnings.append(f"{count} chunks: title or section path shortened for the encoders")

@@ -159,7 +159,8 @@ def ingest(
                 wanted[file.document_id] = file
 
         sources = {name: file.path for name, file in wanted.items()}
-        documents, unread = read_and_keep(sources, hashes, generation, home, settings, tell)
+        roots = {name: file.root for name, file in wanted.items()}
+        documents, unread = read_and_keep(sources, roots, hashes, generation, home, settings, tell)
         quarantine.extend(unread)
         removed = _gone(known, found, quarantine, paths) if prune else []
         embedded = embed_documents(
@@ -258,13 +259,14 @@ def _hash_files(found: Sequence[Found], quarantine: list[Quarantined], tell: Pro
 
 def _clash(known: IndexedDocument | None, file: Found) -> str | None:
     """Tell why ``file`` must not replace the document known by its name: it is another file that still exists."""
-    if known is None or known.source == str(file.path) or not Path(known.source).exists():
+    if known is None or known.source == str(file.path) or _is_gone(known.source):
         return None
     return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
 
 
 def read_and_keep(
     sources: Mapping[str, Path],
+    roots: Mapping[str, Path],
     hashes: Mapping[str, str],
     generation: Generation,
     home: Home,
@@ -273,12 +275,13 @@ def read_and_keep(
 ) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
     """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
 
-    ``hashes`` holds the SHA-256 of each file. Returns the documents, and those that could not be read.
+    ``hashes`` holds the SHA-256 of each file, ``roots`` the folder that a file must truly lie in, where known.
+    Returns the documents, and those that could not be read.
     """
     keys = {name: document_key(name, hashes[name], generation) for name in sources}
     missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
     incoming = home.documents / "incoming.partial"
-    jobs = [Job(sources[name], name, incoming / keys[name]) for name in missing]
+    jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
     chunking = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
     unread: list[Quarantined] = []
@@ -349,9 +352,16 @@ def _gone(
         name
         for name, entry in known.items()
         if name not in present
-        and not Path(entry.source).exists()
+        and _is_gone(entry.source)
         and any(Path(entry.source).is_relative_to(folder) for folder in folders)
     ]
+
+
+def _is_gone(source: str) -> bool:
+    try:
+        return not Path(source).exists()
+    except OSError:  # in a folder that may not be entered now: nobody knows
+        return False
 
 
 def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, list[str]]:

@@ -181,7 +181,7 @@ def _read_again(
     if not sources:
         return {}, {}
     hashes = {name: documents[name].content_hash for name in sources}
-    read, unread = read_and_keep(sources, hashes, generation, home, settings, progress)
+    read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
     return read, {entry.document: entry.reason for entry in unread}
 
 
