@@ -114,13 +114,23 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The clause that a small passage was cut from: its span, and its first and last page."""
+
+    start: int
+    end: int
+    first_page: int
+    last_page: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A passage that is embedded, found and shown.
 
     ``text`` is what the reader sees, exactly ``document.text[start:end]``; ``encoder_text`` is what the encoders read
     (title, section path and text). ``id`` is a UUID made from document id, span and text, so the same passage has the
     same id in every run. ``lead`` is shown above the text but is no part of it: the header of a table that begins in
-    an earlier chunk.
+    an earlier chunk. ``parent`` is what a search shows in place of the passage it found, None for the passage itself.
     """
 
     id: str
@@ -136,6 +146,7 @@ class Chunk:
     encoder_text: str
     tokens: int
     lead: str = ""
+    parent: Parent | None = None
 
 
 def chunk_id(document: str, start: int, end: int, text: str) -> str:

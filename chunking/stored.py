@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from chunking.document import Block, BlockKind, Box, Chunk, Document, Page, Row, Table
+from chunking.document import Block, BlockKind, Box, Chunk, Document, Page, Parent, Row, Table
 
 
 def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
@@ -89,6 +89,6 @@ def _table(caption: str, header: Sequence[str], rows: Sequence[tuple[int, int, S
     return Table(caption, tuple(header), tuple(Row(start, end, tuple(cells)) for start, end, cells in rows))
 
 
-def _chunk(record: dict[str, object]) -> Chunk:
-    section = record.pop("section")
-    return Chunk(section=tuple(section), **record)  # type: ignore[arg-type]
+def _chunk(record: dict[str, Any]) -> Chunk:
+    section, parent = record.pop("section"), record.pop("parent", None)
+    return Chunk(section=tuple(section), parent=Parent(**parent) if parent else None, **record)

@@ -54,6 +54,10 @@ class TokenCounter:
         none = (0,) * len(self._tokenizers)
         return [max(map(sum, zip(none, *(known[word] for word in words), strict=True))) for words in split]
 
+    def estimate(self, text: str) -> int:
+        """Return the token count of one text summed word by word (see ``estimate_batch``)."""
+        return self.estimate_batch([text])[0]
+
     def _counts(self, words: set[str]) -> dict[str, tuple[int, ...]]:
         """Return the counts of the words, from the cache where they are short enough to recur."""
         if len(self._words) > _CACHED_WORDS:

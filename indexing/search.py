@@ -52,6 +52,7 @@ class SearchResult:
             "span": [chunk.start, chunk.end],
             "score": round(self.score, 6),
             "text": chunk.text,
+            "lead": chunk.lead,
             "sources": {name: {"rank": rank, "score": round(s, 6)} for name, (rank, s) in self.sources.items()},
         }
 
@@ -263,7 +264,8 @@ class Searcher:
 
 def _with_place(chunk: Chunk) -> str:
     """Return a passage under its title and section, which a cross-encoder judges better than the bare text."""
-    return "\n".join((chunk.title, SECTION_SEPARATOR.join(chunk.section), chunk.text))
+    place = (chunk.title, SECTION_SEPARATOR.join(chunk.section))
+    return "\n".join((*place, f"{chunk.lead}\n{chunk.text}" if chunk.lead else chunk.text))
 
 
 _HALF_AND_HALF = {"fused": 1.0, "cross": 1.0}

@@ -8,12 +8,12 @@ release, which names its content, is searched whole and unmixed while the next o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from chunking.document import Chunk
+from chunking.document import Chunk, Parent
 from indexing.bm25 import SparseVector
 
 BM25 = "bm25"
@@ -105,6 +105,7 @@ def payload_of(chunk: Chunk) -> dict[str, Any]:
         "text": chunk.text,
         "tokens": chunk.tokens,
         "lead": chunk.lead,
+        "parent": astuple(chunk.parent) if chunk.parent else None,
     }
 
 
@@ -124,4 +125,5 @@ def chunk_of(payload: Mapping[str, Any]) -> Chunk:
         encoder_text="",
         tokens=payload["tokens"],
         lead=payload.get("lead", ""),
+        parent=Parent(*payload["parent"]) if payload.get("parent") else None,
     )

@@ -63,14 +63,23 @@ def check_chunks() -> CheckChunks:
             assert before.end <= block.start
         for chunk in chunks:
             assert chunk.text == document.text[chunk.start : chunk.end] != ""
-            assert chunk.tokens == counter.count(chunk.encoder_text) <= settings.max_tokens
+            assert chunk.tokens == counter.count(chunk.encoder_text) <= settings.budget
             assert 1 <= chunk.first_page <= chunk.last_page <= len(document.pages)
+            if chunk.parent is not None:
+                assert chunk.parent.start <= chunk.start < chunk.end <= chunk.parent.end
+                assert chunk.parent.first_page <= chunk.first_page <= chunk.last_page <= chunk.parent.last_page
         for before, chunk in itertools.pairwise(chunks):
             assert before.start < chunk.start
+            assert before.end < chunk.end
             assert before.end <= chunk.start or settings.overlap
-        covered = {i for chunk in chunks for i in range(chunk.start, chunk.end)}
-        body = {i for block in document.blocks if block.kind != "contents" for i in range(block.start, block.end)}
-        assert {i for i in body - covered if not document.text[i].isspace()} == set()
+        # Every character of every block but contents, once and in order, apart from what the chunk before had.
+        body = [i for b in document.blocks if b.kind != "contents" for i in range(b.start, b.end)]
+        ends = [0, *(chunk.end for chunk in chunks)]
+        own = [i for end, c in zip(ends, chunks, strict=False) for i in range(max(end, c.start), c.end)]
+        known = set(body)
+        assert [i for i in own if i in known and not document.text[i].isspace()] == [
+            i for i in body if not document.text[i].isspace()
+        ]
 
     return check
 
