@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -91,6 +91,13 @@ class SplitFiles:
     queries: list[Query]
     judgements: list[Judgement]
     where: dict[str, str]
+
+
+def follow_renames(judgements: Iterable[Judgement], renamed: Mapping[str, str]) -> list[Judgement]:
+    """Return judgements with the present names of their documents; ``renamed`` gives those by former name."""
+    return [
+        replace(judgement, document=renamed.get(judgement.document, judgement.document)) for judgement in judgements
+    ]
 
 
 def check_split(split: str) -> None:

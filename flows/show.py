@@ -19,8 +19,8 @@ def ingest(console: Console, result: Mapping[str, Any]) -> None:
     """Show what an ingest did."""
     counts = result["documents"]
     console.print(
-        f"[bold]{counts['indexed']}[/bold] documents indexed, {counts['unchanged']} unchanged, "
-        f"{counts['removed']} removed, {counts['quarantined']} in quarantine"
+        f"[bold]{counts['indexed']}[/bold] documents indexed, {counts['renamed']} renamed, "
+        f"{counts['unchanged']} unchanged, {counts['removed']} removed, {counts['quarantined']} in quarantine"
     )
     console.print(
         f"{result['pages']} pages ({result['pages_without_text']} without text), {result['chunks']} passages in "

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.catalogue import Catalogue, CatalogueError
-from evaluation.judgements import Query
+from evaluation.judgements import Query, follow_renames
 from evaluation.measures import Measures
 from evaluation.projection import Projection, project
 from flows.settings import Settings
-from indexing.generations import read_generation
+from indexing.generations import present_names, read_generation
 from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
 from indexing.releases import publish, served
@@ -192,7 +192,8 @@ def judged(searcher: Searcher, book: Catalogue, split: str) -> tuple[list[Query]
     queries = book.queries(split)
     if not queries:
         raise _no_queries(split)
-    projection = project(book.judgements(split), searcher.chunks.values(), searcher.document_text)
+    judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
+    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
     if not projection.units:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in _count_reasons(projection).items())
         raise SpecmineError(

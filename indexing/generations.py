@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +55,8 @@ class Generation:
 class IndexedDocument:
     """A document in a content: ``key`` names its entries in ``documents/`` and ``vectors/``, ``source`` is its file.
 
-    ``totals`` are those of its account (``chunking.accounting``); what older versions indexed has none.
+    ``totals`` are those of its account (``chunking.accounting``); what older versions indexed has none. ``formerly``
+    are the names the same document had before its file was renamed: judgements on them are on it.
     """
 
     key: str
@@ -66,6 +68,7 @@ class IndexedDocument:
     chunks: int
     warnings: list[str] = field(default_factory=list)
     totals: Totals = field(default_factory=dict)
+    formerly: list[str] = field(default_factory=list)
 
 
 def save_generation(home: Home, generation: Generation) -> None:
@@ -108,6 +111,12 @@ def read_documents(home: Home, generation_id: str, content: int) -> dict[str, In
     """Return the documents of a content by id."""
     saved = read_json(_documents_file(home, generation_id, content))
     return {document_id: IndexedDocument(**fields) for document_id, fields in saved.items()}
+
+
+def present_names(documents: Mapping[str, IndexedDocument]) -> dict[str, str]:
+    """Return the present names of renamed documents, by the names they had before and no other document has now."""
+    former = {old: name for name, entry in documents.items() for old in entry.formerly}
+    return {old: name for old, name in former.items() if old not in documents}
 
 
 def listed_keys(home: Home) -> dict[str, list[str]]:

@@ -1,9 +1,9 @@
 """Ingest: folders of documents in, a published release with their chunks out.
 
-The story: find the files, skip those whose bytes are known, read and chunk the others in worker processes, embed
-their chunks with every encoder, write the next content of the store, publish. Each document as read, and each
-document's vectors, are kept whole on disk as soon as they exist, so a killed ingest continues where it was; the
-release served before stays until the next one is complete.
+The story: find the files, skip those whose bytes are known, take over those that were only renamed, read and chunk the
+others in worker processes, embed their chunks with every encoder, write the next content of the store, publish. Each
+document as read, and each document's vectors, are kept whole on disk as soon as they exist, so a killed ingest
+continues where it was; the release served before stays until the next one is complete.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from indexing.home import (
 )
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.releases import BASE, Fusion, Release, current, publish
+from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
@@ -73,12 +74,14 @@ class Quarantined:
 class IngestReport:
     """What an ingest did; ``as_json`` has the keys other programs rely on.
 
+    ``renamed`` gives, by new name, the name that a document had before: those are not counted as indexed or removed.
     ``pages``, ``pages_without_text`` and ``totals`` (see ``chunking.accounting``) are those of the documents under the
     given paths; ``chunks`` is the size of the index; ``embedded`` counts the passages that went through an encoder in
     this run.
     """
 
     indexed: int
+    renamed: dict[str, str]
     unchanged: int
     removed: int
     quarantine: tuple[Quarantined, ...]
@@ -97,10 +100,12 @@ class IngestReport:
         return {
             "documents": {
                 "indexed": self.indexed,
+                "renamed": len(self.renamed),
                 "unchanged": self.unchanged,
                 "removed": self.removed,
                 "quarantined": len(self.quarantine),
             },
+            "renamed": self.renamed,
             "pages": self.pages,
             "pages_without_text": self.pages_without_text,
             **{name: self.totals.get(name, 0) for name in _REPORTED},
@@ -160,19 +165,35 @@ def ingest(
 
         sources = {name: file.path for name, file in wanted.items()}
         roots = {name: file.root for name, file in wanted.items()}
+        renames = find_renames(known, {name: hashes[name] for name in (*unchanged, *wanted)})
+        alike = {name: old for name, old in renames.items() if is_read_alike(old, name, known[old])}
+        renamed = {
+            name: keep_renamed(
+                home, known[old], old, name, document_key(name, hashes[name], generation), sources.pop(name)
+            )
+            for name, old in alike.items()
+        }
         documents, unread = read_and_keep(sources, roots, hashes, generation, home, settings, tell)
         quarantine.extend(unread)
-        removed = _gone(known, found, quarantine, paths) if prune else []
+        documents = {**renamed, **_with_former_names(documents, known, renames)}
+        renames = {name: old for name, old in renames.items() if name in documents}
+        gone = _gone(known, found, quarantine, paths) if prune else []
+        removed = [name for name in gone if name not in renames.values()]
         embedded = embed_documents(
             home, generation, {name: entry.key for name, entry in documents.items()}, _old_keys(known, documents), tell
         )
-        kept = {name: entry for name, entry in known.items() if name not in documents and name not in removed}
-        release = _publish(home, generation, settings, served, kept, documents, removed, tell)
-        _write_quarantine(home, quarantine, {file.document_id for file in found}, removed)
+        out = [*removed, *renames.values()]
+        kept = {name: entry for name, entry in known.items() if name not in documents and name not in out}
+        kept |= _moved(known, [file for file in found if file.document_id in unchanged])
+        release = _publish(home, generation, settings, served, kept, documents, out, tell)
+        if release and not documents and not out and kept != known:  # files moved to another folder, nothing else
+            write_documents(home, generation.id, release.content, kept)
+        _write_quarantine(home, quarantine, {file.document_id for file in found}, out)
 
     seen = [*(known[name] for name in unchanged), *documents.values()]
     return IngestReport(
-        indexed=len(documents),
+        indexed=len(documents) - len(renames),
+        renamed=dict(sorted(renames.items())),
         unchanged=len(unchanged),
         removed=len(removed),
         quarantine=tuple(quarantine),
@@ -259,7 +280,7 @@ def _hash_files(found: Sequence[Found], quarantine: list[Quarantined], tell: Pro
 
 def _clash(known: IndexedDocument | None, file: Found) -> str | None:
     """Tell why ``file`` must not replace the document known by its name: it is another file that still exists."""
-    if known is None or known.source == str(file.path) or _is_gone(known.source):
+    if known is None or known.source == str(file.path) or is_gone(known.source):
         return None
     return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
 
@@ -352,21 +373,40 @@ def _gone(
         name
         for name, entry in known.items()
         if name not in present
-        and _is_gone(entry.source)
+        and is_gone(entry.source)
         and any(Path(entry.source).is_relative_to(folder) for folder in folders)
     ]
 
 
-def _is_gone(source: str) -> bool:
-    try:
-        return not Path(source).exists()
-    except OSError:  # in a folder that may not be entered now: nobody knows
-        return False
+def _with_former_names(
+    documents: Mapping[str, IndexedDocument], known: Mapping[str, IndexedDocument], renames: Mapping[str, str]
+) -> dict[str, IndexedDocument]:
+    """Return documents that were read with the names they had before."""
+    former = {name: [*known[old].formerly, old] for name, old in renames.items()}
+    return {
+        name: replace(entry, formerly=former.get(name) or (known[name].formerly if name in known else []))
+        for name, entry in documents.items()
+    }
+
+
+def _moved(known: Mapping[str, IndexedDocument], unchanged: Sequence[Found]) -> dict[str, IndexedDocument]:
+    """Return the unchanged documents whose file is in another place now, with that place."""
+    return {
+        file.document_id: replace(known[file.document_id], source=str(file.path))
+        for file in unchanged
+        if known[file.document_id].source != str(file.path)
+    }
 
 
 def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, IndexedDocument]) -> dict[str, list[str]]:
-    """Return, for the changed documents, the key of what they were, whose vectors may serve again."""
-    return {name: [known[name].key] for name in documents if name in known}
+    """Return, for each document, the keys of what it was and of those of the same bytes: their vectors may serve."""
+    same: dict[str, list[str]] = {}
+    for entry in known.values():
+        same.setdefault(entry.content_hash, []).append(entry.key)
+    return {
+        name: [*([known[name].key] if name in known else []), *same.get(entry.content_hash, [])]
+        for name, entry in documents.items()
+    }
 
 
 def _batches(

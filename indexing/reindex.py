@@ -182,6 +182,7 @@ def _read_again(
         return {}, {}
     hashes = {name: documents[name].content_hash for name in sources}
     read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
+    read = {name: replace(entry, formerly=documents[name].formerly) for name, entry in read.items()}
     return read, {entry.document: entry.reason for entry in unread}
 
 

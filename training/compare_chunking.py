@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evaluation.coverage import span_coverage
-from evaluation.judgements import Judgement, Query
+from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import groups
 from evaluation.measures import MEASURES, Measures, measure
 from evaluation.projection import Projection, project
@@ -24,7 +24,7 @@ from evaluation.significance import holm
 from evaluation.verdict import Comparison, compare
 from indexing.embedding import Progress
 from indexing.fusion import Run
-from indexing.generations import read_documents
+from indexing.generations import present_names, read_documents
 from indexing.home import Home, SpecmineError
 from indexing.releases import served
 from indexing.scratch import ScratchIndex, build_scratch, scratch_home, text_lengths
@@ -97,6 +97,7 @@ def compare_chunking(
     release = served(home)
     planned = [_settings_for(settings, chunking) for chunking in chunkings]  # refused before anything is built
     documents = read_documents(home, release.generation, release.content)
+    judgements = follow_renames(judgements, present_names(documents))
     measured: dict[str, _Measured] = {}
     with scratch_home(home, keep) as scratch:
         for chunking, wanted in zip(chunkings, planned, strict=True):

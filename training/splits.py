@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evaluation.catalogue import Catalogue
-from evaluation.judgements import Judgement, Query
+from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import find_leaks, groups
 from evaluation.projection import Projection, project
 from evaluation.split import carve
+from indexing.generations import present_names
 from indexing.home import SpecmineError
 from indexing.search import Searcher
 
@@ -54,8 +55,12 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     on ``test``, else by a tenth of ``train`` (at most 150 queries), near-copies together. Raises SpecmineError when a
     part would be empty.
     """
-    test = _held_out(searcher, "test", catalogue.queries("test"), catalogue.judgements("test"))
-    dev_queries, dev_judgements = catalogue.queries("dev"), catalogue.judgements("dev")
+
+    def judged(split: str) -> list[Judgement]:
+        return follow_renames(catalogue.judgements(split), present_names(searcher.documents))
+
+    test = _held_out(searcher, "test", catalogue.queries("test"), judged("test"))
+    dev_queries, dev_judgements = catalogue.queries("dev"), judged("dev")
     dev = _held_out(searcher, "dev", dev_queries, dev_judgements)
     verdict = test or dev
     if verdict is None:
@@ -63,10 +68,10 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
             "no dev or test query has a judged passage in this index, so no gain could be proved: "
             "import one of these splits with `specmine judgements import`, or ingest the judged documents"
         )
-    guard = _held_out(searcher, "guard", catalogue.queries("guard"), catalogue.judgements("guard"))
+    guard = _held_out(searcher, "guard", catalogue.queries("guard"), judged("guard"))
     decisive = _queries(verdict) + (_queries(guard) if guard else [])
 
-    train, judgements = catalogue.queries("train"), catalogue.judgements("train")
+    train, judgements = catalogue.queries("train"), judged("train")
     kept, leaks = _without_copies(train, decisive)
     stopping_leaks = 0
     stopping: HeldOut | None = None

@@ -11,7 +11,7 @@ from flows import artifacts
 from flows.pictures import LARGEST, similarity_histograms
 
 INGEST: dict[str, Any] = {
-    "documents": {"indexed": 2, "unchanged": 0, "removed": 0, "quarantined": 1},
+    "documents": {"indexed": 2, "renamed": 0, "unchanged": 0, "removed": 0, "quarantined": 1},
     "pages": 12,
     "pages_without_text": 3,
     "chunks": 40,

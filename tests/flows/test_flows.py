@@ -46,7 +46,7 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
 
     config = str(write_config(""))
     report = ingest(config=config)
-    assert report["documents"] == {"indexed": 2, "unchanged": 0, "removed": 0, "quarantined": 0}
+    assert report["documents"] == {"indexed": 2, "renamed": 0, "unchanged": 0, "removed": 0, "quarantined": 0}
     assert report["release"] == "r0001"
     assert "marking" not in artifact("ingest-summary").data  # only what needs attention is listed
     assert "r0001" in artifact("ingest-summary").data
@@ -54,7 +54,7 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
     (judged / "specs" / "empty.pdf").write_bytes(b"")
     (judged / "specs" / "marking.md").unlink()
     report = ingest(paths=[str(judged / "specs")], prune=True, config=config)
-    assert report["documents"] == {"indexed": 0, "unchanged": 1, "removed": 1, "quarantined": 1}
+    assert report["documents"] == {"indexed": 0, "renamed": 0, "unchanged": 1, "removed": 1, "quarantined": 1}
     assert "empty.pdf" in artifact("ingest-summary").data
 
     settings = load_settings(Path(config))

@@ -131,7 +131,7 @@ def test_serve_registers_schedules_and_runs(
         wait_for(lambda: server.ask("GET", run)["state_type"] == "COMPLETED", "the batch")
         assert server.ask("GET", run)["parameters"]["paths"] == [str(workplace / "specs")]
         here = json.loads(server.command("specmine", "ingest", "specs", "--json", folder=workplace))  # as a flow, here
-        assert here["documents"] == {"indexed": 0, "unchanged": 3, "removed": 0, "quarantined": 0}
+        assert here["documents"] == {"indexed": 0, "renamed": 0, "unchanged": 3, "removed": 0, "quarantined": 0}
         found = json.loads(server.command("specmine", "search", "hinges", "--json", folder=workplace))
         assert found["results"][0]["document"] == "new.md"
 

@@ -17,10 +17,11 @@ import pytest
 from chunking.limits import ReadLimits
 from chunking.splitters import ChunkSettings
 from chunking.stored import load, save
+from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import ingest as ingest_module
 from indexing import reindex as reindex_module
-from indexing.generations import read_documents
+from indexing.generations import IndexedDocument, present_names, read_documents
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import IngestReport, ingest, read_quarantine
 from indexing.models import fetch
@@ -82,6 +83,11 @@ def folder(tmp_path: Path) -> Path:
 
 def counts(report: IngestReport) -> tuple[int, int, int, int]:
     return report.indexed, report.unchanged, report.removed, len(report.quarantine)
+
+
+def documents_of(home: Home) -> dict[str, IndexedDocument]:
+    release = served(home)
+    return read_documents(home, release.generation, release.content)
 
 
 def served_passages(home: Home) -> set[tuple[str, str, str]]:
@@ -188,6 +194,80 @@ def test_another_configuration_asks_for_a_reindex(prepared: Home, folder: Path) 
     assert search(prepared, "relief valve")[0]["document"] == "pump.md"
     rollback(prepared)
     assert search(prepared, "relief valve")[0]["document"] == "pump.md"
+
+
+def test_a_renamed_file_is_neither_read_nor_embedded_again(
+    prepared: Home, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    (folder / "sub" / "new").mkdir()
+    (folder / "pump.md").rename(folder / "sub" / "new" / "pump.md")
+    (folder / "sub" / "valve.md").rename(folder / "actuator.md")
+    with monkeypatch.context() as patch:
+        patch.setattr(embedding, "load_document_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+        patch.setattr(
+            ingest_module, "read_and_chunk_all", lambda jobs, *_: pytest.fail("a file was read") if jobs else []
+        )
+        report = ingest([folder], prepared, SETTINGS)
+    assert counts(report) == (0, 0, 0, 0)
+    assert report.renamed == {"actuator.md": "sub/valve.md", "sub/new/pump.md": "pump.md"}
+    assert (report.embedded, report.chunks, report.pages) == (0, first.chunks, first.pages)
+    assert report.as_json()["documents"]["renamed"] == 2
+    fresh = Home(tmp_path / "fresh")
+    fresh.root.mkdir()
+    (fresh.root / "models").symlink_to(prepared.models.resolve())
+    ingest([folder], fresh, SETTINGS)
+    assert served_passages(prepared) == served_passages(fresh)
+    mine, theirs = _state(prepared), _state(fresh)
+    assert mine.keys() == theirs.keys() == {"actuator.md", "sub/new/pump.md"}
+    for name, vectors in theirs.items():
+        assert all(np.array_equal(mine[name][chunk], vector) for chunk, vector in vectors.items())
+    assert counts(ingest([folder], prepared, SETTINGS, prune=True)) == (0, 2, 0, 0)
+    rollback(prepared)
+    assert search(prepared, "relief valve")[0]["document"] == "pump.md"
+
+
+def test_judgements_follow_renamed_documents(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    judged = [Judgement("q1", "pump.md", section="2.2"), Judgement("q2", "sub/valve.md", section="1")]
+    for before, after in (("pump.md", "water.md"), ("water.md", "sub/cooling.md")):
+        (folder / before).rename(folder / after)
+        ingest([folder], prepared, SETTINGS)
+    assert present_names(documents_of(prepared)) == {"pump.md": "sub/cooling.md", "water.md": "sub/cooling.md"}
+    (folder / "sub" / "cooling.md").write_text(PUMP.format(pressure=9), encoding="utf-8")  # changed: still the same
+    ingest([folder], prepared, SETTINGS)
+    now = follow_renames(judged, present_names(documents_of(prepared)))
+    assert [judgement.document for judgement in now] == ["sub/cooling.md", "sub/valve.md"]
+    (folder / "pump.md").write_text("# Another pump\n\nOf the old name, it has its own judgements.", encoding="utf-8")
+    ingest([folder], prepared, SETTINGS)
+    assert "pump.md" not in present_names(documents_of(prepared))
+
+
+def test_a_title_that_was_the_files_name_is_read_anew(prepared: Home, folder: Path) -> None:
+    (folder / "draft.txt").write_text("the nut shall be locked with wire, and the wire be sealed.\n" * 2)
+    ingest([folder], prepared, SETTINGS)
+    assert documents_of(prepared)["draft.txt"].title == "draft"
+    (folder / "draft.txt").rename(folder / "final.txt")
+    report = ingest([folder], prepared, SETTINGS)
+    assert (report.renamed, report.embedded) == ({"final.txt": "draft.txt"}, 1)
+    assert documents_of(prepared)["final.txt"].title == "final"
+    assert documents_of(prepared)["final.txt"].formerly == ["draft.txt"]
+
+
+def test_a_copy_is_a_document_of_its_own_but_is_not_embedded_again(prepared: Home, folder: Path) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    shutil.copy(folder / "pump.md", folder / "copy.md")
+    report = ingest([folder], prepared, SETTINGS)
+    assert (counts(report), report.renamed, report.embedded) == ((1, 2, 0, 0), {}, 0)
+    assert report.chunks > first.chunks
+
+
+def test_a_folder_that_was_moved_is_unchanged(prepared: Home, folder: Path, tmp_path: Path) -> None:
+    first = ingest([folder], prepared, SETTINGS)
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    report = ingest([elsewhere], prepared, SETTINGS, prune=True)
+    assert (counts(report), report.release) == ((0, 2, 0, 0), first.release)
+    assert documents_of(prepared)["pump.md"].source == str(elsewhere / "pump.md")
 
 
 def count_up_reader_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +440,7 @@ def test_release_and_reports_are_json(prepared: Home, folder: Path) -> None:
     counted = ("pages", "characters", "tables", "table_rows", "dropped_lines", "pages_rotated", "pages_scanned")
     assert [saved[name] for name in counted] == [again[name] for name in counted]
     assert saved["characters"] == sum(len(path.read_text(encoding="utf-8")) for path in folder.rglob("*.md"))
-    assert saved["documents"] == {"indexed": 2, "unchanged": 0, "removed": 0, "quarantined": 0}
+    assert saved["documents"] == {"indexed": 2, "renamed": 0, "unchanged": 0, "removed": 0, "quarantined": 0}
     release = current(prepared)
     assert release is not None
     documents = read_documents(prepared, release.generation, release.content)
