@@ -22,6 +22,7 @@ _FILTER = re.compile(rb"/(FlateDecode|Fl|ASCII85Decode|A85|ASCIIHexDecode|AHx)\b
 _IMAGE = re.compile(rb"/Subtype\s*/Image\b")
 _ESCAPE = re.compile(rb"#([0-9a-fA-F]{2})")  # PDF 32000-1, 7.3.5: any character of a name may be written so
 _LONGEST_HEAD = 4096
+_LONGEST_NUMBER = 20  # characters of an object's number and generation
 _MOST_PACKINGS = 8  # writers use one, at most two
 _DEFLATE = 1032  # times: the most that deflate packs into one byte
 _AT_ONCE = 1 << 20
@@ -54,7 +55,7 @@ def refuse_bombs(path: Path, limits: ReadLimits) -> None:
 def _head(data: mmap.mmap, end: int) -> bytes:
     """Return the stream's dictionary from its object's number on, names written plainly."""
     head = data[max(0, end - _LONGEST_HEAD) : end]
-    begins = [match.start() for match in _OBJECT.finditer(head)]
+    begins = [match.start() for match in _OBJECT.finditer(head, max(0, head.rfind(b" obj") - _LONGEST_NUMBER))]
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), head[begins[-1] :] if begins else head)
 
 

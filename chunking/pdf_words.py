@@ -6,10 +6,10 @@ import ctypes
 import itertools
 import math
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import pypdfium2
@@ -158,6 +158,8 @@ def _outline(document: pypdfium2.PdfDocument) -> list[Bookmark]:
 
 def printable(text: str) -> str:
     """Return the text without control characters, ligatures and compatibility radicals, blanks single."""
+    if text.isascii() and text.isprintable() and " " not in text:  # nearly every word
+        return text
     text = _COMPATIBLE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return " ".join(_UNPRINTABLE.sub("", text).split())
 
@@ -181,23 +183,29 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
     text = text_page.get_text_range() if count else ""
     if len(text) != count:  # characters without a Unicode value are left out: take them one by one, so that places fit
         text = "".join(chr(pdfium.FPDFText_GetUnicode(text_page, i)) for i in range(count))
+    # Five calls for every word are most of what reading costs: their arguments are made once.
+    raw = text_page.raw
     begin, end = pdfium.FS_RECTF(), pdfium.FS_RECTF()
     x, y, flags = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
     font = ctypes.create_string_buffer(128)
+    to_begin, to_end, to_x, to_y, to_flags = map(ctypes.byref, (begin, end, x, y, flags))
     for match in _WORD.finditer(text):
         word = printable(match[0])
         if not word:
             continue
         first, last = match.start(), match.end() - 1 - len(match[1])
-        pdfium.FPDFText_GetLooseCharBox(text_page, first, begin)
-        pdfium.FPDFText_GetLooseCharBox(text_page, last, end)
-        pdfium.FPDFText_GetCharOrigin(text_page, first, x, y)
-        pdfium.FPDFText_GetFontInfo(text_page, first, font, len(font), flags)
-        name = font.value.decode("utf-8", "replace")
-        quarter_turns = _quarter_turns(text_page, first)
-        left, bottom, _, top = turned_right(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
-        _, _, right, _ = turned_right(end.left, end.bottom, end.right, end.top, quarter_turns)
-        _, base, _, _ = turned_right(x.value, y.value, x.value, y.value, quarter_turns)
+        pdfium.FPDFText_GetLooseCharBox(raw, first, to_begin)
+        pdfium.FPDFText_GetLooseCharBox(raw, last, to_end)
+        pdfium.FPDFText_GetCharOrigin(raw, first, to_x, to_y)
+        pdfium.FPDFText_GetFontInfo(raw, first, font, 128, to_flags)
+        bold, monospaced, name = _look(font.value, flags.value)
+        left, bottom, right, top, base = begin.left, begin.bottom, end.right, begin.top, y.value
+        angle: float = pdfium.FPDFText_GetCharAngle(raw, first)
+        quarter_turns = -round(angle / (math.pi / 2)) % 4  # pdfium gives the angle clockwise
+        if quarter_turns:
+            left, bottom, _, top = turned_right(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
+            _, _, right, _ = turned_right(end.left, end.bottom, end.right, end.top, quarter_turns)
+            _, base, _, _ = turned_right(x.value, y.value, x.value, y.value, quarter_turns)
         yield Word(
             text=word,
             left=left,
@@ -205,20 +213,21 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
             bottom=bottom,
             top=top,
             base=base,
-            bold=bool(flags.value & _FORCE_BOLD) or _BOLD.search(name) is not None,
+            bold=bold,
             # Japanese fonts are of fixed pitch as a rule, and set prose.
-            monospaced=not _WIDE.search(word)
-            and (bool(flags.value & _FIXED_PITCH) or _MONOSPACED.search(name) is not None),
+            monospaced=monospaced and not _WIDE.search(word),
             hyphen=bool(match[1]),
             quarter_turns=quarter_turns,
-            font=sys.intern(name),
+            font=name,
         )
 
 
-def _quarter_turns(text_page: pypdfium2.PdfTextPage, place: int) -> int:
-    """Return how often the text at a place is turned left by 90 degrees; pdfium gives the angle clockwise."""
-    angle: float = pdfium.FPDFText_GetCharAngle(text_page, place)
-    return -round(angle / (math.pi / 2)) % 4
+@lru_cache(maxsize=1024)
+def _look(font: bytes, flags: int) -> tuple[bool, bool, str]:
+    """Return whether a font is bold and of fixed pitch, by its flags or its name, and the name."""
+    name = font.decode("utf-8", "replace")
+    bold = bool(flags & _FORCE_BOLD) or _BOLD.search(name) is not None
+    return bold, bool(flags & _FIXED_PITCH) or _MONOSPACED.search(name) is not None, name
 
 
 def turned_right(
