@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "caption", "footnote", "contents"]
@@ -147,6 +147,25 @@ class Chunk:
     tokens: int
     lead: str = ""
     parent: Parent | None = None
+
+
+def as_shown(chunk: Chunk, text: str | None = None) -> Chunk:
+    """Return a chunk as a search shows it: with the span and pages of its parent, where it has one.
+
+    ``text`` is the document's; without it the passage's own text stays, which is enough where only places are compared.
+    """
+    parent = chunk.parent
+    if parent is None:
+        return chunk
+    return replace(
+        chunk,
+        start=parent.start,
+        end=parent.end,
+        first_page=parent.first_page,
+        last_page=parent.last_page,
+        text=chunk.text if text is None else text[parent.start : parent.end],
+        lead="",
+    )
 
 
 def chunk_id(document: str, start: int, end: int, text: str) -> str:

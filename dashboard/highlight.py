@@ -12,9 +12,12 @@ _PIECE = re.compile(r"[^\W_]+")
 _SHOWN = 900
 
 
-def marked(text: str, query: str) -> Markup:
-    """Return the first part of ``text`` as HTML with the words that BM25 shares with ``query`` in ``<mark>``."""
-    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + " …"
+def marked(text: str, query: str, longest: int | None = _SHOWN) -> Markup:
+    """Return ``text`` as HTML with the words that BM25 shares with ``query`` in ``<mark>``.
+
+    Of a text above ``longest`` characters only the first are shown; None shows it whole.
+    """
+    shown = text if longest is None or len(text) <= longest else text[:longest] + " …"
     wanted = set(tokenize(query))
     html = Markup("")
     position = 0

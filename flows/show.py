@@ -55,7 +55,8 @@ def search(console: Console, result: Mapping[str, Any]) -> None:
         found = ", ".join(f"{name} {source['rank']}" for name, source in entry["sources"].items())
         console.print(f"   [dim]score {entry['score']:.3f}; ranks: {found}[/dim]", soft_wrap=True)
         header = entry["lead"].partition("\n")[0]  # of a table that begins in an earlier passage
-        console.print(f"   {escape(shortened(header + ' ' + entry['text']))}", soft_wrap=True)
+        begin = entry["passage"][0] - entry["span"][0]  # what was found of a clause that is shown whole
+        console.print(f"   {escape(shortened(header + ' ' + entry['text'][begin:]))}", soft_wrap=True)
     if not result["results"]:
         console.print("nothing was found")
     console.print(f"[dim]release {result['release']}, {result['milliseconds']:.0f} ms[/dim]")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chunking.document import as_shown
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.judgements import Query, follow_renames
 from evaluation.measures import Measures
@@ -42,9 +43,12 @@ def ingest(settings: Settings, paths: Sequence[Path], prune: bool, tell: Tell) -
 
 
 def evaluate(settings: Settings, split: str, tell: Tell) -> dict[str, Any]:
-    """Measure every run of the served release on the queries of ``split``, and record the measures."""
+    """Measure every run of the served release on the queries of ``split``, and record the measures.
+
+    What is measured is what a reader is shown: a clause, where small passages stand for theirs.
+    """
     with _logged(settings, "evaluate") as summary, opened(settings) as searcher, catalogue(settings) as book:
-        queries, projection = judged(searcher, book, split)
+        queries, projection = judged(searcher, book, split, shown=True)
         measured = measure(searcher, book, split, queries, projection, tell)
         summary.update(
             release=searcher.release.id,
@@ -187,13 +191,17 @@ def catalogue(settings: Settings) -> Iterator[Catalogue]:
         book.close()
 
 
-def judged(searcher: Searcher, book: Catalogue, split: str) -> tuple[list[Query], Projection]:
-    """Return the queries of a split and their judgements on the searcher's chunks; at least one must map."""
+def judged(searcher: Searcher, book: Catalogue, split: str, shown: bool = False) -> tuple[list[Query], Projection]:
+    """Return the queries of a split and their judgements on the searcher's chunks; at least one must map.
+
+    ``shown`` asks whether what is shown for a chunk answers a query, rather than the chunk itself.
+    """
     queries = book.queries(split)
     if not queries:
         raise _no_queries(split)
     judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
-    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+    chunks = map(as_shown, searcher.chunks.values()) if shown else searcher.chunks.values()
+    projection = project(judgements, chunks, searcher.document_text)
     if not projection.units:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in _count_reasons(projection).items())
         raise SpecmineError(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from chunking.document import SECTION_SEPARATOR, Chunk
+from chunking.document import SECTION_SEPARATOR, Chunk, Parent, as_shown
 from chunking.stored import load_chunks, load_text
 from indexing.bm25 import query_vector
 from indexing.embedding import load_vectors
@@ -35,11 +35,22 @@ _LONGEST_QUERY = 4000
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A passage found: ``sources`` maps each source that returned it to its rank (from 1) and score."""
+    """A passage found: ``sources`` maps each source that returned it to its rank (from 1) and score.
+
+    ``chunk`` is as a reader sees it. Where small passages stand for their clause, it has the clause's text, span and
+    pages; ``passage`` is the span of what was found, within it.
+    """
 
     chunk: Chunk
     score: float
     sources: dict[str, tuple[int, float]]
+    passage: tuple[int, int]
+
+    @property
+    def passage_text(self) -> str:
+        """The text of what was found."""
+        start, end = self.passage
+        return self.chunk.text[start - self.chunk.start : end - self.chunk.start]
 
     def as_json(self) -> dict[str, Any]:
         """Return the result with the keys other programs rely on."""
@@ -53,6 +64,7 @@ class SearchResult:
             "score": round(self.score, 6),
             "text": chunk.text,
             "lead": chunk.lead,
+            "passage": list(self.passage),
             "sources": {name: {"rank": rank, "score": round(s, 6)} for name, (rank, s) in self.sources.items()},
         }
 
@@ -171,7 +183,8 @@ class Searcher:
         """Search all ``queries`` (id to text) and return a run for each source and for their fusion.
 
         ``only`` names the sources wanted; the fusion, and the re-ranked list if the release has a re-ranker, come
-        when it is None. Queries that find nothing have an empty entry.
+        when it is None. Queries that find nothing have an empty entry. Where small passages stand for their clause, a
+        run names each clause once, by its best passage.
         """
         names = [name for name in (*self.generation.names, BM25) if only is None or name in only]
         texts = list(queries.values())
@@ -188,11 +201,21 @@ class Searcher:
                 runs[name][query] = {hit.chunk: hit.score for hit in hits}
         if only is None:
             runs[FUSION] = self.fuse(runs)
-            if self.release.reranker:
-                runs[RERANKED] = {
-                    query: self.rerank(text, runs[FUSION][query], seconds=None) for query, text in queries.items()
-                }
+        if self._shows_parents:
+            runs = {
+                name: {query: _one_per_parent(found, self.chunks) for query, found in run.items()}
+                for name, run in runs.items()
+            }
+        if only is None and self.release.reranker:
+            runs[RERANKED] = {
+                query: self.rerank(text, runs[FUSION][query], seconds=None) for query, text in queries.items()
+            }
         return runs
+
+    @property
+    def _shows_parents(self) -> bool:
+        """Whether small passages are searched and their clauses shown."""
+        return bool(self.generation.chunk_settings.get("splitter") == "parents")
 
     def fuse(self, runs: Mapping[str, Run]) -> Run:
         """Fuse the sources' runs as the release says. Queries keep their place even when nothing was found."""
@@ -215,6 +238,8 @@ class Searcher:
         found = self._reader.nearest([QueryVectors(dense, query_vector(text))], depth)[0]
         runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
         ranking = self.fuse(runs).get("q", {})
+        if self._shows_parents:
+            ranking = _one_per_parent(ranking, self._reader.chunks(list(ranking)))
         if self.release.reranker:
             ranking = self.rerank(text, ranking, self._settings.search.rerank_seconds)
         best = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[:limit]
@@ -223,16 +248,27 @@ class Searcher:
             name: {hit.chunk: (rank, hit.score) for rank, hit in enumerate(hits, start=1)}
             for name, hits in found.items()
         }
+        shown = self._as_shown(chunks)
         results = tuple(
             SearchResult(
-                chunks[chunk],
+                shown[chunk],
                 ranking[chunk],
                 {name: places[chunk] for name, places in sources.items() if chunk in places},
+                (chunks[chunk].start, chunks[chunk].end),
             )
             for chunk in best
             if chunk in chunks
         )
         return SearchResponse(text, self.release.id, (time.perf_counter() - started) * 1000, results)
+
+    def _as_shown(self, chunks: Mapping[str, Chunk]) -> dict[str, Chunk]:
+        """Return chunks as a reader sees them: where a passage stands for its clause, with the clause's text."""
+        with_parents = {chunk.document for chunk in chunks.values() if chunk.parent}
+        texts = {document: text for document in with_parents if (text := self.document_text(document)) is not None}
+        return {
+            name: as_shown(chunk, texts[chunk.document]) if chunk.document in texts else chunk
+            for name, chunk in chunks.items()
+        }
 
     def rerank(self, query: str, ranking: Mapping[str, float], seconds: float | None) -> dict[str, float]:
         """Re-order the head of a ranking by the mean of its fused score and the cross-encoder's, both scaled 0 to 1.
@@ -260,6 +296,14 @@ class Searcher:
     def close(self) -> None:
         """Release files and connections."""
         self._reader.close()
+
+
+def _one_per_parent(ranking: Mapping[str, float], chunks: Mapping[str, Chunk]) -> dict[str, float]:
+    """Return a ranking with the best passage of every clause alone; ties go by id, as in every ranking."""
+    best: dict[tuple[str, Parent | None], str] = {}
+    for chunk in sorted((c for c in ranking if c in chunks), key=lambda c: (-ranking[c], c)):
+        best.setdefault((chunks[chunk].document, chunks[chunk].parent), chunk)
+    return {chunk: ranking[chunk] for chunk in best.values()}
 
 
 def _with_place(chunk: Chunk) -> str:

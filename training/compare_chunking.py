@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from chunking.document import as_shown
 from evaluation.coverage import span_coverage
 from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import groups
@@ -152,7 +153,8 @@ def _measure(
     seconds = time.monotonic() - clock
     searcher = Searcher.open(scratch, index.settings, index.release)
     try:
-        projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+        chunks = {name: as_shown(chunk) for name, chunk in searcher.chunks.items()}  # what a reader is shown counts
+        projection = project(judgements, chunks.values(), searcher.document_text)
         if not projection.units:
             raise SpecmineError("no judgement maps to an indexed passage: ingest the judged documents first")
         texts = {query.id: query.text for query in queries if query.id in projection.units}
@@ -164,7 +166,7 @@ def _measure(
             seconds,
             projection,
             {name: measure(run, projection) for name, run in runs.items()},
-            {name: span_coverage(run, projection.units, searcher.chunks) for name, run in runs.items()},
+            {name: span_coverage(run, projection.units, chunks) for name, run in runs.items()},
         )
     finally:
         searcher.close()
