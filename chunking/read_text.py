@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from chunking.document import LONGEST_TITLE, Block, BlockKind, Document, Page, UnreadableError
@@ -31,6 +32,7 @@ _NUMBERED_ITEM = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s+\S")
 _RULE = re.compile(r"[+|]?[-=_]{3,}[-=_+|\s]*")
 _ART = re.compile(r"\+[-=]+|[|].*[|]|-->|<--")
 _GAP = re.compile(r"\S {3,}(?=\S)")
+_PAGE_FOOT = re.compile(r"\S.*\s\[Page [\divxlc]+\]\s*", re.I)
 _RFC_NUMBER = re.compile(r"Request for Comments:\s*(\d+)", re.I)
 
 
@@ -76,7 +78,7 @@ def read_text(path: Path, document_id: str, limits: ReadLimits) -> Document:
         content_hash=hashlib.sha256(data).hexdigest(),
         title=_title(lines, blocks, text, document_id)[:LONGEST_TITLE],
         text=text,
-        pages=tuple(pages),
+        pages=tuple(_with_dropped(pages, lines, running)),
         blocks=tuple(blocks),
         metadata={"format": "text"},
     )
@@ -103,18 +105,30 @@ def split_lines(text: str) -> tuple[list[Line], list[Page]]:
 def running_lines(lines: Sequence[Line], pages: int) -> set[int]:
     """Return the indices of running headers and footers.
 
-    They are the first and last line of a page that, digits aside, stand on at least three pages and a third of them.
+    They are the first and last line of a page that, digits aside, stand on at least three pages and a third of them. A
+    page ends at a form feed, and at a foot such as ``[Page 12]``, for such pages go on in files that have lost the form
+    feeds.
     """
+    written = [i for i, line in enumerate(lines) if not line.blank]
+    feet = {i for i in written if _PAGE_FOOT.fullmatch(lines[i].text[-_LONG_LINE:])}
+    pages = max(pages, len(feet))
     if pages < 3:
         return set()
-    edges: dict[int, list[int]] = {}
-    for i, line in enumerate(lines):
-        if not line.blank:
-            edges.setdefault(line.page, []).append(i)
-    outer = {i for indices in edges.values() for i in (indices[0], indices[-1])}
+    firsts = {b for a, b in itertools.pairwise(written) if lines[a].page != lines[b].page or a in feet}
+    lasts = {a for a, b in itertools.pairwise(written) if lines[a].page != lines[b].page} | feet
+    outer = {written[0], written[-1]} | firsts | lasts if written else set()
     shapes = Counter(re.sub(r"\d+", "0", lines[i].text.strip()) for i in outer)
     needed = max(3, pages / 3)
     return {i for i in outer if shapes[re.sub(r"\d+", "0", lines[i].text.strip())] >= needed}
+
+
+def _with_dropped(pages: Sequence[Page], lines: Sequence[Line], running: set[int]) -> Iterator[Page]:
+    """Yield the pages with their running lines, which stay in the text but are in no block."""
+    dropped: dict[int, list[str]] = {}
+    for i in sorted(running):
+        dropped.setdefault(lines[i].page, []).append(lines[i].text.strip())
+    for page in pages:
+        yield replace(page, dropped=tuple(dropped.get(page.number, ())))
 
 
 def _blocks(lines: Sequence[Line], skipped: set[int], contents: Contents | None) -> list[Block]:

@@ -131,6 +131,43 @@ def test_form_feeds_divide_pages_and_running_lines_are_in_no_block(tmp_path: Pat
     assert [document.text[p.start : p.end].count("Words") for p in document.pages] == [1, 1, 1, 1, 0, 0]
 
 
+SENTENCE = "The receiver shall discard every fragment that it cannot place, and"
+
+
+def paginated(pages: int, feed: str) -> str:
+    """An RFC as it was printed: a header and a foot on every page, a sentence broken over every page's end."""
+    body = f"{{0}}.  Section {{0}}\n\n   {SENTENCE}\n"
+    foot = "\n\nDoe                       Standards Track                   [Page {0}]\n" + feed
+    head = "RFC 9999                 Fragments                 May 2001\n\n\n"
+    rest = "   count it; part {0} is lost.\n\n"
+    text = body.format(1)
+    for number in range(1, pages):
+        text += foot.format(number) + head + rest.format(number) + body.format(number + 1)
+    return text + "   end.\n" + foot.format(pages)
+
+
+@pytest.mark.parametrize("feed", ["\f", "", "\n\n"])
+def test_running_lines_are_in_no_block_though_the_form_feeds_were_lost(tmp_path: Path, feed: str) -> None:
+    text = paginated(12, feed)
+    document = read(tmp_path, text)
+    assert document.text == text
+    found = [words for _, words in kinds(document)]
+    assert not any("[Page" in words or "RFC 9999" in words for words in found)
+    assert [words for kind, words in kinds(document) if kind == "heading"] == [
+        f"{n}.  Section {n}" for n in range(1, 13)
+    ]
+    assert sum(words.endswith("is lost.") for words in found) == 11
+    assert sum(len(page.dropped) for page in document.pages) == 12 + 11
+    if feed == "\f":
+        assert document.pages[1].dropped[0].split() == "RFC 9999 Fragments May 2001".split()
+        assert document.pages[1].dropped[1].split() == "Doe Standards Track [Page 2]".split()
+
+
+def test_a_sentence_that_ends_like_a_page_foot_is_kept(tmp_path: Path) -> None:
+    words = "The foot of a page reads\nSomebody  [Page 3]\nas everybody knows."
+    assert kinds(read(tmp_path, f"1. Feet\n\n{words}\n")) == [("heading", "1. Feet"), ("paragraph", words)]
+
+
 def test_files_that_do_not_wrap_have_a_paragraph_a_line(tmp_path: Path) -> None:
     lines = ["文がある。" * 60, "別の段落。" * 60, "短い行。"]
     assert [text for _, text in kinds(read(tmp_path, "\n".join(lines)))] == lines
