@@ -82,8 +82,7 @@ def ruled_tables(words: Sequence[Word], rules: Sequence[Rule], page: int) -> tup
     rest: list[Word] = []
     for turns in dict.fromkeys(word.quarter_turns for word in words):
         left = [word for word in words if word.quarter_turns == turns]
-        turned = [Rule(*turned_right(r.left, r.bottom, r.right, r.top, turns)) for r in rules]
-        for lattice in _lattices(turned):
+        for lattice in _lattices(turned(rules, turns)):
             rows, taken = _table(lattice, left, page)
             if rows:
                 tables.append(rows)
@@ -131,6 +130,62 @@ def _meet(flat: Rule, high: Rule) -> bool:
         and high.bottom - _TOUCHING <= flat.top
         and flat.bottom <= high.top + _TOUCHING
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Level rules below one another that begin and end alike: their ends, and their y from the bottom up."""
+
+    left: float
+    right: float
+    heights: tuple[float, ...]
+
+    def holds(self, line: PdfLine) -> bool:
+        """Whether a line stands between the highest and the lowest, and is not part of a table yet."""
+        across = self.left - 2 <= line.left and line.right <= self.right + 2
+        return line.frame is None and across and self.heights[0] < line.base < self.heights[-1]
+
+    def band(self, base: float) -> int:
+        """Return the number of rules below a base line."""
+        return bisect_right(self.heights, base)
+
+
+def stacks(rules: Sequence[Rule], quarter_turns: int) -> list[Stack]:
+    """Return the stacks of three level rules or more, for words that are turned so often.
+
+    Upright rules at their ends make them higher: a row at a page's end may have no line below it.
+    """
+    ends: dict[tuple[int, int], list[Rule]] = defaultdict(list)
+    all_rules = turned(rules, quarter_turns)
+    for rule in _joined([rule for rule in all_rules if rule.horizontal], level=True):
+        left, right = round(rule.left / _TOUCHING), round(rule.right / _TOUCHING)
+        near = ((left + i, right + j) for i in (0, -1, 1) for j in (0, -1, 1))
+        ends[next((key for key in near if key in ends), (left, right))].append(rule)
+    upright = _joined([rule for rule in all_rules if not rule.horizontal], level=False)
+    found = []
+    for level in ends.values():
+        for part in _by_thickness(sorted(level, key=lambda rule: rule.bottom)):
+            heights = [(rule.bottom + rule.top) / 2 for rule in part]
+            for rule in upright:
+                at_side = min(abs(rule.left - part[0].left), abs(rule.right - part[0].right)) < _TOUCHING
+                if at_side and rule.bottom < max(heights) and min(heights) < rule.top:
+                    heights += [rule.bottom, rule.top]
+            found.append(Stack(part[0].left, part[0].right, tuple(_merged(heights))))
+    return [stack for stack in found if 3 <= len(stack.heights) <= _MOST_PLACES]
+
+
+def _by_thickness(level: Sequence[Rule]) -> list[list[Rule]]:
+    """Part rules below one another, of several tables, where a table begins and ends with a thicker one."""
+    thin = min(rule.top - rule.bottom for rule in level)
+    thick = [i for i, rule in enumerate(level) if rule.top - rule.bottom > 1.3 * thin]
+    if len(thick) < 2 or thick[-1] != len(level) - 1:
+        return [list(level)]
+    return [list(level[first : last + 1]) for first, last in itertools.pairwise(thick) if last - first > 1]
+
+
+def turned(rules: Sequence[Rule], quarter_turns: int) -> list[Rule]:
+    """Return the rules as they stand beside words that are turned so often, once these stand upright."""
+    return [Rule(*turned_right(rule.left, rule.bottom, rule.right, rule.top, quarter_turns)) for rule in rules]
 
 
 def _joined(rules: Sequence[Rule], level: bool) -> list[Rule]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chunking.document import BlockKind
-from chunking.pdf_lines import PdfLine, aligned
+from chunking.pdf_lines import PdfLine
 from chunking.pdf_words import Bookmark
 from chunking.sections import follows, is_contents_heading, is_known_heading, parse_numbered, reads_like_title
 
@@ -180,11 +180,6 @@ def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
     line = lines[i]
     if line.monospaced:
         return "code"
-    below = next(
-        (other for other in lines[i + 1 : i + 4] if len(other.cells) > 1), None
-    )  # cells may have several lines
-    if below is not None and aligned(line, below):
-        return "table"
     return "list" if _BULLET.match(line.text) else "paragraph"
 
 
@@ -198,12 +193,9 @@ def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) 
     if group.kind == "heading" or (group.kind == "code") != line.monospaced:
         return True
     if line.page != last.page or line.bottom > last.top:  # a new page or column: a sentence may go on there
-        return group.kind in ("code", "table") or last.text.endswith(_SENTENCE_END) or not _goes_on(last, line)
+        return group.kind == "code" or last.text.endswith(_SENTENCE_END) or not _goes_on(last, line)
     distance = last.base - line.base
-    if group.kind == "table":  # a row, or the second line of a cell that is not the first
-        new = len(line.cells) == 1 and line.left < group.lines[0].left + 2 * line.size and distance > 1.4 * line.size
-        return new or distance > 2.5 * leading
-    if kind == "table" or abs(last.size - line.size) > 0.12 * last.size + 0.3 or distance > 1.25 * leading:
+    if abs(last.size - line.size) > 0.12 * last.size + 0.3 or distance > 1.25 * leading:
         return True
     if _BULLET.match(line.text) and not last.hyphen and not _is_wrapped(group, line):
         return True

@@ -251,19 +251,6 @@ def cell_of(words: Sequence[Word]) -> Cell:
     return Cell(_joined(words), words[0].left, max(word.right for word in words), tuple(words))
 
 
-def aligned(row: PdfLine, other: PdfLine) -> bool:
-    """Whether two lines are rows of one table: a cell after the first begins, ends or is centred alike in both.
-
-    The wide gaps of a narrow justified column stand anywhere.
-    """
-    near = 0.5 * row.size
-    return not row.monospaced and any(
-        min(abs(a.left - b.left), abs(a.right - b.right), abs(a.left + a.right - b.left - b.right) / 2) < near
-        for a in row.cells[1:]
-        for b in other.cells[1:]
-    )
-
-
 def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, frame: Frame) -> PdfLine:
     """Return a row of a table, given its cells' texts and words."""
     words = [word for cell in row for word in cell]

@@ -1,16 +1,31 @@
-"""Tables of a PDF: which cells stand in which row and column, and the Markdown that is written for them."""
+"""Tables of a PDF without lines around their cells, found by their columns; and the Markdown written for all tables."""
 
 from __future__ import annotations
 
 import itertools
 import re
+import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chunking.pdf_lines import SOFT_HYPHEN, Cell, PdfLine
+from chunking.pdf_grids import Row, Stack, header_rows, stacks, turned
+from chunking.pdf_lines import SOFT_HYPHEN, Cell, Frame, PdfLine, cell_of, row_line, text_lines, written_lines
+from chunking.pdf_rules import Rule
+from chunking.pdf_words import Word
 
 _DIVIDED = re.compile(rf"(\S*){SOFT_HYPHEN}(\S*)")
+_ROW_GAP = 2.6  # times the font size: rows of one table stand nearer
+_COLUMN_GAP = 0.4  # times the font size: columns stand farther apart
+_FINER_GAP = 0.7  # times the font size: where rules say that there is a table, so wide a gap may part two cells
+_BLANK = 0.5  # times the font size: words of one cell stand nearer
+_FULLY_RULED = 3  # bands of lines: with more, a rule stands below each row
+_MOST_LINES = 200  # of one table on one page
+_PROSE = 45  # characters: a column of longer cells is text, not figures
+_MARK = re.compile(r"[•●○◦▪■□–—*・‣⁃-]|\(?[\divxlcIVXLC]{1,4}[.)]|\(?[a-zA-Z][.)]|\[\w{1,12}\]|\d+(?:\.\d+)+\.?")
+_ENTRY = re.compile(r",\s*\d+(?:[–-]\d+)?,?$")
+_WORD = re.compile(r"\d|\w\w")
+_NO_ROW = re.compile(r"::=|(?:\. ?){4,}|…{2,}|:=|[{};]$|−−|--\s|[∂∫√∑∏]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +56,331 @@ def markdown_row(cells: Sequence[str]) -> str:
 
 
 def grid(lines: Sequence[PdfLine], join: Callable[[re.Match[str]], str]) -> Grid:
-    """Return the table that the lines make; ``join`` puts together the parts of a word that a line's end divided."""
-    if frame := lines[0].frame:
-        rows = [GridRow(line.page, tuple(_DIVIDED.sub(join, cell.text) for cell in line.cells)) for line in lines]
-        return Grid(rows[0].cells, tuple(rows[1:])) if frame.header else Grid((), tuple(rows))
-    found = _rows(lines)
-    starts = _column_starts(lines)
-    cells = [GridRow(line.page, _in_columns(parts, starts)) for line, parts in found]
-    if len(found) > 1 and found[0][0].bold and not found[1][0].bold:
-        return Grid(cells[0].cells, tuple(cells[1:]))
-    return Grid((), tuple(cells))
+    """Return the table of these rows; ``join`` puts together the parts of a word that a line's end divided."""
+    rows = [GridRow(line.page, tuple(_DIVIDED.sub(join, cell.text) for cell in line.cells)) for line in lines]
+    frame = lines[0].frame
+    return Grid(rows[0].cells, tuple(rows[1:])) if frame and frame.header else Grid((), tuple(rows))
 
 
-def _rows(lines: Sequence[PdfLine]) -> list[tuple[PdfLine, list[Cell]]]:
-    """Return every row's first line and its cells.
+# -- tables by their columns -----------------------------------------------------------------------------------------
 
-    Where rows stand apart, a line close below another holds the second lines of that row's cells. Where all lines
-    stand alike, each is a row.
-    """
-    apart = any(above.base - line.base > 1.5 * line.size for above, line in itertools.pairwise(lines))
-    rows: list[tuple[PdfLine, list[Cell]]] = []
-    last = None
+
+def aligned_tables(lines: list[PdfLine], rules: Sequence[Rule]) -> list[PdfLine]:
+    """Return the lines of a page with those that are a table's replaced by its rows."""
+    turns = {line.quarter_turns for line in lines}
+    level = {turn: stacks(rules, turn) for turn in turns}
+    upright = {turn: [rule for rule in turned(rules, turn) if not rule.horizontal] for turn in turns}
+    result: list[PdfLine] = []
+    i = 0
+    while i < len(lines):
+        turn = lines[i].quarter_turns
+        rows, length = _between_rules(lines, i, level[turn], upright[turn])
+        if not rows and len(lines[i].cells) > 1:
+            rows, length = _below_one_another(lines, i, upright[turn])
+        result += rows or lines[i : i + 1]
+        i += length if rows else 1
+    return result
+
+
+def _between_rules(
+    lines: Sequence[PdfLine], i: int, level: Sequence[Stack], upright: Sequence[Rule]
+) -> tuple[list[PdfLine], int]:
+    """Return the rows of the table that begins at line ``i`` and how many lines it takes, where level rules part it."""
+    for stack in level:
+        run = [_finer(line) for line in itertools.takewhile(stack.holds, lines[i : i + _MOST_LINES])]
+        borders = _borders(run)
+        bands = [list(band) for _, band in itertools.groupby(run, key=lambda line: stack.band(line.base))]
+        if len(run) < 2 or not borders or len(bands) < 2 or _is_text(run, stack):
+            continue
+        limits = (stack.left, *borders, stack.right)
+        if any(_within(rule, limits, run[-1].base, run[0].top) for rule in upright):  # a drawing
+            continue
+        rows = _rows(bands, limits)
+        if _filled(rows):
+            return _table(rows, limits, run[0].page, header=len(bands) == 2), len(run)
+    return [], 0
+
+
+def _is_text(lines: Sequence[PdfLine], stack: Stack) -> bool:
+    """Whether lines between rules are code, or prose that fills the width."""
+    wide = 0.6 * (stack.right - stack.left)
+    code = sum(line.monospaced for line in lines)
+    return code * 3 > len(lines) or any(len(line.cells) == 1 and line.right - line.left > wide for line in lines)
+
+
+def _finer(line: PdfLine) -> PdfLine:
+    """Part the cells of a line at narrower gaps, where it is known to be in a table."""
+    cells = []
+    for cell in line.cells:
+        parts = [[cell.words[0]]]
+        for before, word in itertools.pairwise(cell.words):
+            if word.left - before.right > _FINER_GAP * word.size:
+                parts.append([])
+            parts[-1].append(word)
+        cells += [cell_of(part) for part in parts]
+    return replace(line, cells=tuple(cells))
+
+
+def _below_one_another(lines: list[PdfLine], i: int, upright: Sequence[Rule]) -> tuple[list[PdfLine], int]:
+    """Return the rows of the table that begins at line ``i`` and how many lines it takes, found by its columns."""
+    run = _run(lines, i)
+    borders = _borders(run)
+    while len(run) > 1 and borders and _outside(run[-1], borders):
+        run.pop()
+    if len(run) < 2 or not borders or any(_NO_ROW.search(line.text) for line in run):
+        return [], 0
+    if _in_paragraph(run, lines[max(0, i - 1) : i] + lines[i + len(run) : i + len(run) + 1]):
+        return [], 0
+    limits = (min(line.left for line in run), *borders, max(line.right for line in run))
+    if any(_within(rule, limits, run[-1].base, run[0].top) for rule in upright):  # a drawing
+        return [], 0
+    rows = _rows([run], limits)
+    header = header_rows(rows)
+    if len(rows) < (2 if header else 3) or not _filled(rows):
+        return [], 0
+    if any(no_table(rows[header:]) for no_table in (_is_list, _is_prose, _is_justified, _is_index, _is_formula)):
+        return [], 0
+    if not _lines_up(rows[header:]):
+        return [], 0
+    return _table(rows, limits, run[0].page, header=False), len(run)
+
+
+def _within(rule: Rule, limits: Sequence[float], bottom: float, top: float) -> bool:
+    return limits[0] < rule.left and rule.right < limits[-1] and rule.top > bottom and rule.bottom < top
+
+
+def _run(lines: Sequence[PdfLine], i: int) -> list[PdfLine]:
+    """Return the lines from ``i`` on between whose cells a gap goes down."""
+    run = [lines[i]]
+    gaps = _gaps(run)
+    for line in lines[i + 1 : i + _MOST_LINES]:
+        last = run[-1]
+        near = 0 < last.base - line.base <= _ROW_GAP * max(last.size, line.size)
+        if not near or line.frame or line.monospaced or line.quarter_turns != last.quarter_turns:
+            break
+        narrower = [
+            (left, right) for left, right in _gaps([*run, line]) if any(a < right and left < b for a, b in gaps)
+        ]
+        if not narrower:
+            break
+        run.append(line)
+        gaps = narrower
+    return [] if run[0].monospaced or run[0].frame else run
+
+
+def _gaps(lines: Sequence[PdfLine]) -> list[tuple[float, float]]:
+    """Return the stretches between the cells of all lines that none of them covers."""
+    gaps = []
+    right = None
+    for cell in sorted((cell for line in lines for cell in line.cells), key=lambda cell: cell.left):
+        if right is not None and cell.left - right > _COLUMN_GAP * lines[0].size:
+            gaps.append((right, cell.left))
+        right = cell.right if right is None else max(right, cell.right)
+    return gaps
+
+
+def _borders(lines: Sequence[PdfLine]) -> list[float]:
+    """Return the x between the columns: many lines have a gap there, and hardly one a cell that runs across."""
+    several = [line.cells for line in lines if len(line.cells) > 1]
+    if len(several) < 2:
+        return []
+    edges = sorted({edge for cells in several for cell in cells for edge in (cell.left, cell.right)})
+    borders = []
+    zone: list[float] = []
+    for left, right in [*itertools.pairwise(edges), (edges[-1], edges[-1])]:
+        x = (left + right) / 2
+        across = sum(cell.left < x < cell.right for cells in several for cell in cells)
+        apart = sum(cells[0].right <= x <= cells[-1].left for cells in several) - across
+        if right > left and apart >= 2 and across <= max(apart // 5, 0) and not _covered(several, left, right, across):
+            zone = [zone[0] if zone else left, right]
+        elif zone:
+            if zone[1] - zone[0] > _COLUMN_GAP * lines[0].size:
+                borders.append((zone[0] + zone[1]) / 2)
+            zone = []
+    return borders
+
+
+def _covered(several: Sequence[tuple[Cell, ...]], left: float, right: float, across: int) -> bool:
+    """Whether the cells that run across a stretch are those of a column of its own, which few rows fill."""
+    return across > 0 and all(
+        not (before.right <= left or after.left >= right)
+        for cells in several
+        for before, after in itertools.pairwise(cells)
+        if before.left < left < before.right
+    )
+
+
+def _outside(line: PdfLine, borders: Sequence[float]) -> bool:
+    """Whether a line below a table is not part of it: one text in the first column, or one across."""
+    return len(line.cells) == 1 and line.left < borders[0]
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _row(lines: Sequence[PdfLine], limits: Sequence[float]) -> Row:
+    """Return the words of the lines by column."""
+    row: Row = [[] for _ in limits[1:]]
     for line in lines:
-        close = last is not None and 0 < last.base - line.base <= 1.4 * line.size
-        if apart and close:
-            row, cells = rows[-1]
-            for cell in line.cells:
-                distances = [abs(above.left - cell.left) for above in row.cells]
-                nearest = distances.index(min(distances))
-                above = cells[nearest]
-                text = above.text + " " + cell.text
-                cells[nearest] = Cell(text, above.left, max(above.right, cell.right), above.words + cell.words)
+        for cell in line.cells:
+            for words in _split(cell.words, limits):
+                column = bisect_right(limits, words[0].left + 0.5) - 1
+                row[min(max(column, 0), len(row) - 1)] += words
+    return row
+
+
+def _split(words: Sequence[Word], limits: Sequence[float]) -> list[list[Word]]:
+    """Part the words of a cell at borders of columns, where the gap is wider than a blank."""
+    parts = [[words[0]]]
+    for before, word in itertools.pairwise(words):
+        middle = (before.right + word.left) / 2
+        border = min(limits, key=lambda limit: abs(limit - middle))
+        if word.left - before.right > _BLANK * word.size and before.right <= border + 1 and border - 1 <= word.left:
+            parts.append([word])
         else:
-            rows.append((line, list(line.cells)))
-        last = line
+            parts[-1].append(word)
+    return parts
+
+
+def _rows(bands: Sequence[Sequence[PdfLine]], limits: Sequence[float]) -> list[Row]:
+    """Return the rows; rules stand between the bands of lines.
+
+    A line close below another goes on in that row, if its words did not fit into the cells above. Where every row has
+    its rules, closeness is enough.
+    """
+    distances = [above.base - line.base for band in bands for above, line in itertools.pairwise(band)]
+    closest = min(distances, default=0.0)
+    apart = any(distance > 1.25 * closest for distance in distances)
+    words = [_row(band, limits) for band in bands]
+    edges = [(min(word.left for word in cell), max(word.right for word in cell)) for cell in _columns(words)]
+    starts = [*(left for left, _ in edges[1:]), edges[-1][1]]
+    ends = [right if apart else start for (_, right), start in zip(edges, starts, strict=True)]
+    rows: list[Row] = []
+    for band in bands:
+        parts: list[Row] = []
+        last = None
+        together = len(bands) > _FULLY_RULED or (len(bands) == 2 and band is bands[0])  # a rule below every row
+        for line in band:
+            part = _row([line], limits)
+            near = last is not None and last.base - line.base <= 1.15 * closest
+            if near and (together or _goes_on(parts, part, ends, apart)):
+                parts.append(part)
+            else:
+                rows += [_columns(parts)] if parts else []
+                parts = [part]
+            last = line
+        rows.append(_columns(parts))
     return rows
 
 
-def _column_starts(lines: Sequence[PdfLine]) -> list[float]:
-    """Return where the columns begin: cells that stand one below another are of one column.
-
-    A line with one cell tells nothing: it may run across columns.
-    """
-    several = [line.cells for line in lines if len(line.cells) > 1] or [line.cells for line in lines]
-    columns: list[list[tuple[Cell, int]]] = []
-    right = 0.0
-    numbered = [(cell, i) for i, cells in enumerate(several) for cell in cells]
-    for cell, row in sorted(numbered, key=lambda item: item[0].left):
-        if columns and cell.left < right:
-            columns[-1].append((cell, row))
-        else:
-            columns.append([(cell, row)])
-        right = max(right, cell.right) if len(columns[-1]) > 1 else cell.right
-    return [start for column in columns for start in _parted(column)]
+def _columns(rows: Sequence[Row]) -> Row:
+    """Return the words of every column, from all rows."""
+    return [[word for cell in column for word in cell] for column in zip(*rows, strict=True)]
 
 
-def _parted(column: Sequence[tuple[Cell, int]]) -> list[float]:
-    """Part a column where many of its rows have two cells and few a cell that runs across; return the parts' starts."""
-    best: tuple[int, float] = (0, 0.0)
-    for start in {cell.left for cell, _ in column}:
-        across = sum(cell.left < start < cell.right for cell, _ in column)
-        before = {row for cell, row in column if cell.right <= start}
-        both = len(before & {row for cell, row in column if cell.left >= start})
-        if both > 3 * across:
-            best = max(best, (both - across, start))
-    if not best[0]:
-        return [min(cell.left for cell, _ in column)]
-    start = best[1]
-    return [
-        *_parted([(cell, row) for cell, row in column if cell.left < start]),
-        *_parted([(cell, row) for cell, row in column if cell.left >= start]),
+def _goes_on(row: Sequence[Row], part: Row, ends: Sequence[float], apart: bool) -> bool:
+    """Whether a line goes on in the cells of the row above it, whose columns end at ``ends``."""
+    filled = [i for i, words in enumerate(part) if words]
+    if not apart and len(filled) == len(part):
+        return False
+    wrapped = []
+    for i in filled:
+        above = next((line[i] for line in reversed(row) if line[i]), None)
+        if above is None:
+            return False
+        first = part[i][0]
+        wrapped.append(above[-1].right + 0.25 * first.size + first.right - first.left > ends[i] - 0.5 * first.size)
+    return all(wrapped) or (any(wrapped) and len(filled) < sum(map(bool, row[0])) and (apart or not part[0]))
+
+
+# -- what is no table ------------------------------------------------------------------------------------------------
+
+
+def _filled(rows: Sequence[Row]) -> bool:
+    """Whether most rows have several cells, and two columns or more have cells in every other row."""
+    several = sum(sum(map(bool, row)) > 1 for row in rows)
+    full = sum(2 * sum(map(bool, column)) >= len(rows) for column in zip(*rows, strict=True))
+    return several >= 2 and several * 5 >= len(rows) * 2 and full >= 2
+
+
+def _is_list(rows: Sequence[Row]) -> bool:
+    """Whether the first column holds nothing but bullets or numbers of a list."""
+    marks = [_text(row[0]) for row in rows if row[0]]
+    return len(rows[0]) == 2 and sum(_MARK.fullmatch(mark) is not None for mark in marks) * 2 > len(marks)
+
+
+def _is_prose(rows: Sequence[Row]) -> bool:
+    """Whether two columns or more hold sentences, as those of a page set in columns do."""
+    lengths = [
+        statistics.fmean([len(_text(cell)) for cell in column if cell] or [0]) for column in zip(*rows, strict=True)
     ]
+    return sum(length > _PROSE for length in lengths) > 1 and len(lengths) == 2
 
 
-def _in_columns(cells: Sequence[Cell], starts: Sequence[float]) -> tuple[str, ...]:
-    texts = [""] * len(starts)
-    for cell in cells:
-        column = max(0, bisect_right(starts, cell.left + 1) - 1)
-        texts[column] = f"{texts[column]} {cell.text}".strip()
-    return tuple(texts)
+def _in_paragraph(run: Sequence[PdfLine], neighbours: Sequence[PdfLine]) -> bool:
+    """Whether a line of text above or below begins and ends as the lines do: wide gaps within a justified paragraph."""
+    left, right, size = min(line.left for line in run), max(line.right for line in run), run[0].size
+    return any(
+        len(line.cells) == 1
+        and abs(line.left - left) < size
+        and abs(line.right - right) < size
+        and min(abs(line.base - other.base) for other in (run[0], run[-1])) < 1.6 * size
+        for line in neighbours
+    )
+
+
+def _is_justified(rows: Sequence[Row]) -> bool:
+    """Whether the last column is text that ends flush right and begins anywhere: justified lines with wide gaps."""
+    last = [row[-1] for row in rows if row[-1]]
+    if len(last) < 2:
+        return True
+    words = sum(word.text.isalpha() for cell in last for word in cell)
+    flush = [_spread([cell[0].left for cell in last]), _spread([cell[-1].right for cell in last])]
+    return words * 2 > sum(map(len, last)) and flush[1] < 1.0 < flush[0]
+
+
+def _spread(places: Sequence[float]) -> float:
+    """Return how far places are from their median, in points, in the mean."""
+    middle = statistics.median(places)
+    return statistics.fmean(abs(place - middle) for place in places)
+
+
+def _is_index(rows: Sequence[Row]) -> bool:
+    """Whether cells are entries of an index: words and page numbers."""
+    texts = [_text(cell) for row in rows for cell in row if cell]
+    return sum(_ENTRY.search(text) is not None for text in texts) * 3 > len(texts)
+
+
+def _is_formula(rows: Sequence[Row]) -> bool:
+    """Whether few cells have a word or a number of two characters."""
+    texts = [_text(cell) for row in rows for cell in row if cell]
+    return sum(_WORD.search(text) is not None for text in texts) * 2 < len(texts)
+
+
+def _lines_up(rows: Sequence[Row]) -> bool:
+    """Whether the cells of a column begin, end or are centred on one x: the gaps of justified lines stand anywhere."""
+    for column in zip(*rows, strict=True):
+        cells = [text_lines(cell)[0] for cell in column if cell]
+        if len(cells) < 2:
+            continue
+        edges = [[line[0].left for line in cells], [line[-1].right for line in cells]]
+        edges.append([(left + right) / 2 for left, right in zip(*edges, strict=True)])
+        near = 0.5 * cells[0][0].size
+        if max(sum(abs(x - statistics.median(places)) < near for x in places) for places in edges) * 5 < 3 * len(cells):
+            return False
+    return True
+
+
+def _text(words: Sequence[Word]) -> str:
+    return written_lines(text_lines(words))
+
+
+def _table(rows: Sequence[Row], limits: Sequence[float], page: int, header: bool) -> list[PdfLine]:
+    """Return the rows as lines; the first is the header if it looks like one, or if rules say so (``header``)."""
+    count = header_rows(rows) or int(header and len(rows) > 1)
+    heading = [[word for row in rows[:count] for word in row[i]] for i in range(len(limits) - 1)]
+    kept = [heading, *rows[count:]] if count else rows
+    words = [word for row in rows for cell in row for word in cell]
+    box = (limits[0], min(word.bottom for word in words), limits[-1], max(word.top for word in words))
+    frame = Frame(tuple(limits), bool(count), box)
+    return [row_line([_text(cell) for cell in row], row, page, frame) for row in kept]

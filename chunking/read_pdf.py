@@ -14,7 +14,7 @@ from chunking.limits import ReadLimits
 from chunking.pdf_grids import ruled_tables
 from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
-from chunking.pdf_tables import grid, markdown_row
+from chunking.pdf_tables import aligned_tables, grid, markdown_row
 from chunking.pdf_words import PdfPage, printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -30,7 +30,10 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
     lines = typewritten_as_prose([_lines(page, number) for number, page in enumerate(content.pages, 1)])
     running = running_lines(lines)
     removed = {id(line) for page in running for line in page.lines}
-    kept = [[line for line in page if id(line) not in removed] for page in lines]
+    kept = [
+        aligned_tables([line for line in on_page if id(line) not in removed], page.rules)
+        for on_page, page in zip(lines, content.pages, strict=True)
+    ]
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:

@@ -113,3 +113,32 @@ def test_ten_thousand_lines_are_read_soon(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert tables(read(tmp_path / "a.pdf")) == []
     assert time.monotonic() - begun < 10
+
+
+def test_level_rules_part_tables_and_their_headers(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
+    for top in (700, 500):  # two tables below one another: thick, thin, thick
+        for y, thickness in ((top, 1.0), (top - 30, 0.4), (top - 80, 1.0)):
+            canvas.setLineWidth(thickness)
+            canvas.line(72, y, 400, y)
+        rows = [("Name", "Size", "Meaning", 12), ("", "(bits)", "", 24), ("qi", "6", "The index of", 42),
+                ("", "", "the quantiser.", 54), ("bits", "12", "", 66)]  # fmt: skip
+        for name, size, meaning, down in rows:
+            for x, text in ((80, name), (150, size), (230, meaning)):
+                canvas.drawString(x, top - down, text)
+    canvas.save()
+    found = tables(read(tmp_path / "a.pdf"))
+    assert [table.header for table in found] == [("Name", "Size (bits)", "Meaning")] * 2
+    assert [cells(table) for table in found] == [[("qi", "6", "The index of the quantiser."), ("bits", "12", "")]] * 2
+
+
+def test_lists_code_and_indexes_are_no_tables(tmp_path: Path, draw_pdf: Any) -> None:
+    def column(texts: list[tuple[str, str]], font: str = BODY) -> list[Any]:
+        return [item for i, pair in enumerate(texts) for item in row(700 - 14 * i, *pair, font=font)]
+
+    numbered = [("1.", "open the valve"), ("2.", "close the valve"), ("3.", "call us")]
+    grammar = [("sum ::=", "term"), ("term ::=", "factor"), ("factor ::=", "name")]
+    index = [("valve, 12, 18", "water, 7, 9"), ("vane, 13", "wear, 80"), ("vent, 2, 9", "wheel, 5")]
+    code = [("mov a,", "b"), ("add a,", "c"), ("ret", "d")]
+    pages = [column(numbered), column(grammar), column(index), column(code, font="Courier")]
+    assert tables(read(draw_pdf(tmp_path / "a.pdf", pages))) == []
