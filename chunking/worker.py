@@ -45,13 +45,15 @@ _PAGE = b"page "  # a line that begins so tells the page that is read, or 0
 class Job:
     """A document to read: its file, its id, and the directory that ``chunking.stored`` writes it to.
 
-    ``root`` is the folder that the file must truly lie in, links followed; None where any place will do.
+    ``root`` is the folder that the file must truly lie in, links followed; None where any place will do. The pages of a
+    PDF that ``pictures`` names are drawn into the directory as well (``chunking.pdf_pictures``).
     """
 
     path: Path
     document_id: str
     directory: Path
     root: Path | None = None
+    pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def read_and_chunk_all(
 ) -> Iterator[Read | Unread]:
     """Read, cut and store every job; yield one result for each, as they are done.
 
+    Without tokenizers the documents are read and stored, but not cut.
     Raises ValueError if ``workers`` is below 1, and RuntimeError where no worker can be started (a tokenizer file that
     cannot be read, for one). Closing the iterator ends the workers.
     """
@@ -148,7 +151,13 @@ class _Process:
     def read(self, job: Job) -> Read | Unread:
         """Have one document read; never raises for the document's sake."""
         process = self._process or self._start()
-        message = {name: str(value) if value is not None else None for name, value in asdict(job).items()}
+        message = {
+            "path": str(job.path),
+            "document_id": job.document_id,
+            "directory": str(job.directory),
+            "root": str(job.root) if job.root is not None else None,
+            "pictures": job.pictures,
+        }
         answer = self._ask(process, message, self._seconds)
         if isinstance(answer, str):
             return Unread(job, answer, self._page)
@@ -293,7 +302,8 @@ def main() -> int:
         settings = json.loads(next(lines))
         limits = ReadLimits(**settings["limits"])
         chunk_settings = ChunkSettings(**settings["chunks"])
-        counter = TokenCounter.load([Path(path) for path in settings["tokenizers"]])
+        tokenizers = [Path(path) for path in settings["tokenizers"]]
+        counter = TokenCounter.load(tokenizers) if tokenizers else None
         limit = limits.memory_mb * _MEGABYTE
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -306,7 +316,8 @@ def main() -> int:
     for line in lines:
         message = json.loads(line)
         root = Path(message["root"]) if message["root"] else None
-        job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]), root)
+        pictures = tuple(message["pictures"])
+        job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]), root, pictures)
         signal.alarm(int(_WAITING * limits.seconds) + 30)  # ends a hanging worker whose parent is gone
         teller.page = None
         result = _read_and_chunk(job, limits, chunk_settings, counter, teller)
@@ -344,14 +355,18 @@ class _PageTeller:
 
 
 def _read_and_chunk(
-    job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter, teller: _PageTeller
+    job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter | None, teller: _PageTeller
 ) -> dict[str, Any]:
     try:
         document = read(job.path, job.document_id, limits, job.root)
-        chunks = chunk(document, settings, counter)
-        if not chunks:
+        chunks = chunk(document, settings, counter) if counter else []
+        if counter and not chunks:
             raise UnreadableError("no text that could be cut into chunks")
         save(job.directory, document, chunks)
+        if job.pictures and document.metadata.get("format") == "pdf":
+            from chunking.pdf_pictures import draw_pages
+
+            draw_pages(job.path, job.pictures, job.directory)
     except UnreadableError as error:
         return {"reason": error.reason[:_LONGEST_REASON], "page": error.page}
     except MemoryError:

@@ -188,6 +188,24 @@ def documents(*, session: Given) -> None:
     commands.documents(session)
 
 
+@app.command
+def inspect(file: Path, *, page: int | None = None, html: Path | None = None, session: Given) -> None:
+    """Show what the reader makes of one file: pages, blocks, tables, passages, and what is left out.
+
+    Parameters
+    ----------
+    file
+        The document; nothing is indexed, and no home is needed.
+    page
+        Show the blocks of this page, counted from 1, in reading order.
+    html
+        Write one HTML file here that draws the blocks on the pages; with --page, of that page alone.
+    """
+    from flows import commands
+
+    commands.inspect(session, file, page, html)
+
+
 @judgements.command(name="import")
 def import_judgements(*, queries: Path, judgements: Path, split: str, session: Given) -> None:
     """Import the judged queries of a split; importing twice changes nothing.

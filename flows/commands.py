@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -217,6 +218,66 @@ def documents(session: Session) -> None:
         show.quarantine(console, result["quarantine"])
 
     session.emit(result, tell_people)
+
+
+def inspect(session: Session, file: Path, page: int | None, html: Path | None) -> None:
+    """Read one file as an ingest would, in a guarded process, and show what came of it."""
+    from chunking.accounting import account
+    from chunking.document import UnreadableError
+    from chunking.inspect_blocks import seen_blocks
+    from chunking.inspect_html import MOST_PICTURES, draw_html
+    from chunking.stored import load
+    from chunking.worker import Job, Unread, read_and_chunk_all
+    from flows import show_inspect
+
+    settings = load_settings(session.config)
+    index = settings.index()
+    tokenizers, notes = _fetched_tokenizers(settings), []
+    if not tokenizers:
+        notes.append("without passages: their size depends on the encoders, which `specmine models fetch` fetches")
+    if html and html.resolve() == file.resolve():
+        raise SpecmineError(f"{html} is the document itself: give --html another name")
+    wanted = (tuple(range(1, MOST_PICTURES + 1)) if page is None else (page,)) if html else ()
+    chunking = replace(index.chunking, max_tokens=index.tokens_per_chunk)
+    with TemporaryDirectory(prefix="specmine-inspect-") as folder:
+        job = Job(file.absolute(), file.name, Path(folder), pictures=wanted)
+        outcome = next(read_and_chunk_all([job], index.limits, chunking, tokenizers, workers=1))
+        if isinstance(outcome, Unread):
+            where = f" (page {outcome.page})" if outcome.page else ""
+            raise UnreadableError(f"{file}: {outcome.reason}{where}")
+        document, chunks = load(job.directory)
+        if page is not None and not 1 <= page <= len(document.pages):
+            raise SpecmineError(f"{file} has the pages 1 to {len(document.pages)}, there is no page {page}")
+        books = account(document, chunks)
+        result: dict[str, Any] = {"title": document.title, "warnings": [*notes, *document.warnings], **books.as_json()}
+        if page is not None:
+            seen = seen_blocks(document, chunks)[page]
+            result["pages"] = [entry for entry in result["pages"] if entry["page"] == page]
+            result["blocks"] = [block.as_json() for block in seen]
+            result["dropped"] = list(document.pages[page - 1].dropped)
+        if html:
+            _write_text(html, draw_html(document, chunks, books, () if page is None else (page,), job.directory, notes))
+            result["html"] = str(html)
+    session.emit(result, lambda console: show_inspect.inspection(console, result, books, page))
+
+
+def _fetched_tokenizers(settings: Settings) -> list[Path]:
+    """Return the tokenizers of the configured encoders, or none unless all are there; makes no home."""
+    from indexing.home import Home
+    from indexing.models import status, tokenizer_in
+
+    with TemporaryDirectory() as nowhere:
+        home = settings.open_home() if settings.home.expanduser().exists() else Home(Path(nowhere))
+        states = status(settings.index().encoders, home)
+    found = [tokenizer_in(state.path) for state in states if state.path and not state.problem]
+    return found if len(found) == len(states) else []
+
+
+def _write_text(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecmineError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def import_judgements(session: Session, queries: Path, judgements: Path, split: str) -> None:

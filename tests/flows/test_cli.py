@@ -91,6 +91,8 @@ def test_global_options_stand_anywhere(specmine: Run, somewhere: Path) -> None:
         (("promote", "../../etc"), "nothing is indexed"),
         (("rollback",), "nothing is indexed"),
         (("documents",), "nothing is indexed"),
+        (("inspect", "gone.pdf"), "gone.pdf: cannot be opened: No such file or directory"),
+        (("inspect", "specmine.exe"), "no reader for .exe"),
         (("ingest",), "there is nothing to ingest"),
         (("ingest", "--deployment", "x"), "no Prefect API is configured"),
         (("judgements", "import", "--queries", "q", "--judgements", "j", "--split", "dev"), "q: cannot be read"),
@@ -172,6 +174,28 @@ def test_judgements_are_imported(specmine: Run, somewhere: Path) -> None:
     assert one_object(specmine(*arguments)[1])["new_queries"] == 0
     (somewhere / "j.jsonl").write_text('{"query": "q9"}\n', encoding="utf-8")
     assert "j.jsonl:1" in one_object(specmine(*arguments)[1])["error"]
+
+
+def test_inspect_shows_what_was_read_without_a_home(specmine: Run, somewhere: Path) -> None:
+    (somewhere / "pump.md").write_text(
+        "# Pumps\n\nThey [bold]pump[/bold].\n\n## Marking\n\nA plate.\n", encoding="utf-8"
+    )
+    status, output, _ = specmine("inspect", "pump.md", "--page", "1", "--html", "pump.html", "--json")
+    shown = one_object(output)
+    assert status == 0
+    assert [(block["kind"], block["text"].strip("# ")) for block in shown["blocks"]] == [
+        ("heading", "Pumps"),
+        ("paragraph", "They [bold]pump[/bold]."),
+        ("heading", "Marking"),
+        ("paragraph", "A plate."),
+    ]
+    assert shown["blocks"][3]["section"].endswith("Marking")
+    assert shown["totals"]["pages"] == 1
+    assert shown["warnings"][0].startswith("without passages")  # no model is fetched for a look
+    assert "A plate." in (somewhere / "pump.html").read_text(encoding="utf-8")
+    assert not (somewhere / "var").exists()
+    assert "[bold]pump[/bold]" in specmine("inspect", "pump.md", "--page", "1")[1]
+    assert "heading 2" in specmine("inspect", "pump.md")[1]
 
 
 def test_the_doctor_reports_every_check(specmine: Run) -> None:

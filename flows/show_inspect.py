@@ -1,0 +1,70 @@
+"""What `specmine inspect` found, as people read it on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from chunking.accounting import DocumentAccount
+from chunking.inspect_html import blocks_of, notes_of, totals_in_words
+from flows.output import table
+from flows.show import shortened
+
+_FIRST_WORDS = 90
+_COUNTS = ["page", "characters", "rows", "left out", "passages", "tokens"]
+
+
+def inspection(console: Console, result: Mapping[str, Any], books: DocumentAccount, page: int | None) -> None:
+    """Show the document's pages, or the blocks of one page."""
+    console.print(f"[bold]{escape(result['title'])}[/bold]", soft_wrap=True)
+    if page is None:
+        _pages(console, books)
+    else:
+        _blocks(console, result)
+    for warning in result["warnings"]:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}", soft_wrap=True)
+    console.print(escape(totals_in_words(books.totals)), soft_wrap=True)
+    if "html" in result:
+        console.print(f"drawn in {escape(result['html'])}", soft_wrap=True)
+
+
+def _pages(console: Console, books: DocumentAccount) -> None:
+    columns = ["page", "printed", "characters", "blocks that begin here", "rows", "left out", "passages", "tokens", ""]
+    rows = [
+        [
+            page.page,
+            page.label,
+            page.characters,
+            blocks_of(page),
+            page.table_rows or "",
+            page.dropped_lines or "",
+            page.chunks or "",
+            page.tokens or "",
+            notes_of(page),
+        ]
+        for page in books.pages
+    ]
+    console.print(table("", columns, rows, right=_COUNTS))
+
+
+def _blocks(console: Console, result: Mapping[str, Any]) -> None:
+    entry = result["pages"][0]
+    label = f", printed {entry['label']}" if entry["label"] else ""
+    columns = ["", "kind", "section", "text", "passages"]
+    sections = [block["section"] for block in result["blocks"]]
+    rows = [
+        [
+            block["number"],
+            f"{block['kind']} {block['level']}" if block["level"] else block["kind"],
+            block["section"] if block["section"] != before else "",
+            shortened(block["text"], _FIRST_WORDS),
+            ", ".join(str(ordinal + 1) for ordinal in block["chunks"]),
+        ]
+        for block, before in zip(result["blocks"], ["", *sections], strict=False)
+    ]
+    console.print(table(f"page {entry['page']}{label}", columns, rows, right=["", "passages"]))
+    for line in result["dropped"]:
+        console.print(f"[dim]left out: {escape(line)}[/dim]", soft_wrap=True)
