@@ -31,6 +31,8 @@ app.meta.group_parameters = Group("Every command takes", sort_key=0)
 judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
+documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
+app.command(documents)
 app.command(judgements)
 app.command(compare)
 app.command(models)
@@ -180,8 +182,8 @@ def releases(*, session: Given) -> None:
     commands.releases(session)
 
 
-@app.command
-def documents(*, session: Given) -> None:
+@documents.default
+def list_documents(*, session: Given) -> None:
     """List the indexed documents, and those in quarantine with the reason."""
     from flows import commands
 
@@ -204,6 +206,20 @@ def inspect(file: Path, *, page: int | None = None, html: Path | None = None, se
     from flows import commands
 
     commands.inspect(session, file, page, html)
+
+
+@documents.command(name="show")
+def show_document(document: str, *, session: Given) -> None:
+    """Show everything about one document: its pages, sections and warnings.
+
+    Parameters
+    ----------
+    document
+        Its name, as `specmine documents` lists it.
+    """
+    from flows import commands
+
+    commands.document(session, document)
 
 
 @judgements.command(name="import")

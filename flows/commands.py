@@ -184,40 +184,20 @@ def releases(session: Session) -> None:
 
 def documents(session: Session) -> None:
     """List what is indexed and what is in quarantine."""
-    from indexing.generations import read_documents
-    from indexing.ingest import read_quarantine
-    from indexing.releases import served
+    from flows import show_documents
+    from flows.documents import list_documents
 
-    home = load_settings(session.config).open_home()
-    release = served(home)
-    indexed = read_documents(home, release.generation, release.content)
-    quarantine = read_quarantine(home)
-    result: dict[str, Any] = {
-        "release": release.id,
-        "documents": [
-            {
-                "document": name,
-                "title": entry.title,
-                "pages": entry.pages,
-                "pages_without_text": entry.pages_without_text,
-                "chunks": entry.chunks,
-                "source": entry.source,
-                "warnings": entry.warnings,
-            }
-            for name, entry in indexed.items()
-        ],
-        "quarantine": [
-            {"document": entry.document, "reason": entry.reason, "page": entry.page} for entry in quarantine.values()
-        ],
-    }
+    result = list_documents(load_settings(session.config).open_home())
+    session.emit(result, lambda console: show_documents.listing(console, result))
 
-    def tell_people(console: Console) -> None:
-        columns = ["document", "title", "pages", "chunks"]
-        rows = [[name, entry.title, entry.pages, entry.chunks] for name, entry in indexed.items()]
-        console.print(table("indexed", columns, rows, right=["pages", "chunks"]))
-        show.quarantine(console, result["quarantine"])
 
-    session.emit(result, tell_people)
+def document(session: Session, name: str) -> None:
+    """Show one document."""
+    from flows import show_documents
+    from flows.documents import show_document
+
+    result = show_document(load_settings(session.config).open_home(), name)
+    session.emit(result, lambda console: show_documents.one(console, result))
 
 
 def inspect(session: Session, file: Path, page: int | None, html: Path | None) -> None:

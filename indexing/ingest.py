@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,17 @@ _REPORTED = (
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A document that could not be read. ``content_hash`` is empty where not even the bytes could be."""
+    """A document that could not be read. ``content_hash`` is empty where not even the bytes could be.
+
+    ``when`` is the time (UTC, ISO 8601) at which it was first met as it is, empty where that was not written down.
+    """
 
     document: str
     reason: str
     page: int | None
     source: str
     content_hash: str = ""
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -461,5 +466,6 @@ def _write_quarantine(home: Home, entries: Sequence[Quarantined], met: set[str],
     """Keep what could not be read; what was met again and read, or is gone, leaves the list."""
     forgotten = met | set(removed)
     before = {name: entry for name, entry in read_quarantine(home).items() if name not in forgotten}
-    now = {**before, **{entry.document: entry for entry in entries}}
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    now = {**before, **{entry.document: replace(entry, when=entry.when or moment) for entry in entries}}
     write_json(home.root / "quarantine.json", [asdict(now[name]) for name in sorted(now)])
