@@ -8,8 +8,10 @@ from chunking.readers import ReadLimits
 from chunking.splitters import ChunkSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 
-# Special tokens and the document prompt, which an encoder reads beside the passage.
+# What an encoder reads beside the passage: its special tokens, and a prompt as short as "passage: ".
 RESERVED_TOKENS = 16
+_SPECIAL_TOKENS = 5
+_SMALLEST_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,19 @@ class IndexSettings:
             raise ValueError("at least one encoder must be configured")
         if len(set(names)) < len(names):
             raise ValueError(f"two encoders have the same name: {', '.join(sorted(names))}")
+        for spec in self.encoders:
+            if spec.max_tokens - reserved_tokens(spec) < _SMALLEST_CHUNK:
+                raise ValueError(
+                    f"encoder {spec.name!r} reads {spec.max_tokens} tokens, of which {reserved_tokens(spec)} are kept "
+                    f"for its prompt and special tokens: fewer than {_SMALLEST_CHUNK} are left for a passage"
+                )
 
     @property
     def tokens_per_chunk(self) -> int:
-        """The budget of a chunk: that of ``chunking``, or of the encoder that reads least."""
-        return min(self.chunking.max_tokens, min(spec.max_tokens for spec in self.encoders) - RESERVED_TOKENS)
+        """The budget of a chunk: that of ``chunking``, or of the encoder that reads least beside its prompt."""
+        return min(self.chunking.max_tokens, *(spec.max_tokens - reserved_tokens(spec) for spec in self.encoders))
+
+
+def reserved_tokens(spec: EncoderSpec) -> int:
+    """Return the most tokens that an encoder may need beside a passage: a prompt has no more tokens than bytes."""
+    return max(RESERVED_TOKENS, _SPECIAL_TOKENS + len(spec.document_prompt.encode()))

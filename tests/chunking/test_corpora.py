@@ -14,10 +14,13 @@ from chunking.document import Chunk, Document
 from chunking.limits import ReadLimits
 from chunking.readers import read
 from chunking.sections import parse_numbered
-from chunking.splitters import ChunkSettings, chunk
+from chunking.splitters import SPLITTERS, ChunkSettings, chunk
 from chunking.tokens import TokenCounter
 
 pytestmark = pytest.mark.data
+
+# Every splitter, with an overlap that is no round share of the size.
+SETTINGS = [ChunkSettings(splitter, max_tokens=200, overlap=37) for splitter in SPLITTERS]
 
 # The judged spans of these end too late: they take in the sections that follow (RFC 2328 indents its subsections).
 COARSE = {("rfc2328.txt", number) for number in ("9", "10", "11", "13", "16", "A.4.5")} | {("rfc8613.txt", "3")}
@@ -72,6 +75,17 @@ def test_judged_rfc_sections_begin_with_their_heading_and_hold_their_chunks(
     assert named / inside >= 0.98
 
 
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.splitter)
+def test_every_splitter_covers_real_documents(
+    data: Path, both: TokenCounter, check_chunks: object, settings: ChunkSettings
+) -> None:
+    paths = [data / "rfc" / "documents" / "rfc2328.txt", *sorted((data / "jaquad" / "documents").glob("*.txt"))[::40]]
+    for path in paths:
+        document = read(path, path.name, ReadLimits())
+        chunks = chunk(document, settings, both)
+        check_chunks(document, chunks, settings, both)  # type: ignore[operator]
+
+
 def test_rfc_titles(data: Path) -> None:
     titles = json.loads((data / "rfc" / "titles.json").read_text())
     names = sorted(titles)[::5]
@@ -93,12 +107,18 @@ def test_japanese_articles_are_cut_at_sentence_ends(data: Path, both: TokenCount
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_all_pdfs_are_read_and_their_pages_add_up(
-    data: Path, counter: TokenCounter, check_books: Callable[[Document, Sequence[Chunk]], None]
+    data: Path,
+    counter: TokenCounter,
+    check_books: Callable[[Document, Sequence[Chunk]], None],
+    check_chunks: Callable[[Document, Sequence[Chunk], ChunkSettings, TokenCounter], None],
 ) -> None:
     documents: dict[str, Document] = {}
     for path in sorted((data / "pdfs").glob("*.pdf")):
         document = documents[path.stem] = read(path, path.name, ReadLimits())
-        check_books(document, chunk(document, ChunkSettings(), counter))
+        for settings in (ChunkSettings(), *SETTINGS):
+            chunks = chunk(document, settings, counter)
+            check_chunks(document, chunks, settings, counter)
+            check_books(document, chunks)
         assert [page.number for page in document.pages] == list(range(1, len(document.pages) + 1))
         assert all(0 < block.page <= len(document.pages) for block in document.blocks)
         empty = [page for page in document.pages if page.start == page.end]
