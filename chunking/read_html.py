@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 
-from chunking.document import Block, BlockKind, Document, Page, UnreadableError
+from chunking.document import Block, BlockKind, Document, Page, Row, Table, UnreadableError
+from chunking.html_tables import html_rows
 from chunking.limits import ReadLimits
 
 _DEEPEST = 400  # elements within elements; people write no more than some dozens
@@ -33,8 +34,9 @@ def read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
     parts: list[str] = []
     blocks: list[Block] = []
     length = 0
-    for kind, level, text in _blocks(soup):
-        blocks.append(Block(kind, 1, length, length + len(text), level))
+    for owner, kind, level, text in _blocks(soup):
+        table = _table(owner, text, length) if kind == "table" and owner is not None else None
+        blocks.append(Block(kind, 1, length, length + len(text), level, table=table))
         parts.append(text)
         length += len(text) + 2
         if length > limits.characters:
@@ -70,8 +72,42 @@ def _title(soup: BeautifulSoup, text: str, blocks: list[Block]) -> str:
     return next((text[block.start : block.end] for block in blocks if block.kind == "heading"), "")
 
 
-def _blocks(soup: BeautifulSoup) -> Iterator[tuple[BlockKind, int, str]]:
-    """Yield kind, heading level and text of every block: a run of text between two block elements' borders."""
+def _table(owner: Tag, text: str, begin: int) -> Table | None:
+    """Return the table whose ``text`` begins at ``begin``; None where its rows are not the text's lines."""
+    table = owner if owner.name == "table" else owner.find_parent("table")
+    if table is None:
+        return None
+    try:
+        header, rows = html_rows(table, _cell_text)
+    except ValueError:
+        return None
+    caption = table.find("caption")
+    title = _cell_text(caption) if caption else ""
+    lines = [
+        " | ".join(filter(None, map(_cell_text, tr.find_all(["td", "th"], recursive=False))))
+        for tr in table.find_all("tr")
+    ]
+    if list(filter(None, [title, *lines])) != text.split("\n"):
+        return None
+    at = begin + (len(title) + 1 if title else 0)
+    found = []
+    for i, line in enumerate(lines, len(rows) - len(lines)):
+        if line and i >= 0:
+            found.append(Row(at, at + len(line), rows[i]))
+        at += len(line) + 1 if line else 0
+    return Table(title, header, tuple(found)) if found else None
+
+
+def _cell_text(cell: Tag) -> str:
+    return " ".join("".join(piece for owner, piece in _pieces(cell) if owner is None).translate(_NO_MARKS).split())
+
+
+def _blocks(soup: BeautifulSoup) -> Iterator[tuple[Tag | None, BlockKind, int, str]]:
+    """Yield what a block begins at, its kind, heading level and text.
+
+    A block is a run of text between two block elements' borders.
+    """
+    began: Tag | None = None
     kind: BlockKind = "paragraph"
     level = 0
     pieces: list[str] = []
@@ -80,11 +116,12 @@ def _blocks(soup: BeautifulSoup) -> Iterator[tuple[BlockKind, int, str]]:
             pieces.append(piece)
             continue
         if text := _text(pieces, kind):
-            yield kind, level, text
+            yield began, kind, level, text
         pieces = []
         kind, level = _kind(owner)
+        began = owner
     if text := _text(pieces, kind):
-        yield kind, level, text
+        yield began, kind, level, text
 
 
 def _text(pieces: list[str], kind: BlockKind) -> str:
@@ -118,7 +155,7 @@ def _is_data(table: Tag) -> bool:
     return table.find(_IN_LAYOUT_TABLES) is None
 
 
-def _pieces(soup: BeautifulSoup) -> Iterator[tuple[Tag | None, str]]:
+def _pieces(soup: Tag) -> Iterator[tuple[Tag | None, str]]:
     """Walk the tree; yield (None, text) for text and (element, "") where a block of that element's begins.
 
     Within a data table, cells are parted by vertical tabs and rows by form feeds, which _text turns into lines.

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from chunking.document import Block, BlockKind, Document, Page
+from chunking.document import Block, BlockKind, Document, Page, Row, Table
 from chunking.limits import ReadLimits
 from chunking.read_text import decode
 
@@ -53,7 +53,7 @@ def _blocks(tokens: Sequence[Token], text: str, starts: Sequence[int]) -> list[B
     blocks: list[Block] = []
     lines: set[int] = set()
     lists = 0
-    for token in tokens:
+    for i, token in enumerate(tokens):
         if token.type in ("bullet_list_open", "ordered_list_open"):
             lists += 1
         elif token.type in ("bullet_list_close", "ordered_list_close"):
@@ -68,9 +68,37 @@ def _blocks(tokens: Sequence[Token], text: str, starts: Sequence[int]) -> list[B
         end = start + len(text[start:end].rstrip())
         if start + lead < end:
             level = int(token.tag[1:]) if kind == "heading" else 0
-            blocks.append(Block("list" if lists and kind == "paragraph" else kind, 1, start + lead, end, level))
+            table = _table(tokens[i:], text, starts) if kind == "table" else None
+            shown: BlockKind = "list" if lists and kind == "paragraph" else kind
+            blocks.append(Block(shown, 1, start + lead, end, level, table=table))
             lines.update(range(*token.map))
     return sorted([*blocks, *_rest(text, starts, lines)], key=lambda block: block.start)
+
+
+def _table(tokens: Sequence[Token], text: str, starts: Sequence[int]) -> Table | None:
+    """Return the table that the tokens begin with, None where it has no rows."""
+    rows: list[tuple[int, list[str]]] = []
+    for token in itertools.takewhile(lambda token: token.type != "table_close", tokens):
+        if token.type == "tr_open" and token.map is not None:
+            rows.append((token.map[0], []))
+        elif token.type == "inline" and rows:
+            rows[-1][1].append("".join(_words(token)).strip())
+    header, *rest = rows
+    found = []
+    for line, cells in rest:
+        part = text[starts[line] : starts[line + 1]]
+        begin = starts[line] + len(part) - len(part.lstrip())
+        found.append(Row(begin, starts[line] + len(part.rstrip()), tuple(cells)))
+    return Table("", tuple(header[1]), tuple(found)) if found else None
+
+
+def _words(token: Token) -> Iterator[str]:
+    """Yield the words of inline markup."""
+    for child in token.children or ():
+        if child.children:
+            yield from _words(child)
+        else:
+            yield " " if child.type in ("softbreak", "hardbreak") else child.content
 
 
 def _rest(text: str, starts: Sequence[int], taken: set[int]) -> Iterator[Block]:

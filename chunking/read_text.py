@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from chunking.document import LONGEST_TITLE, Block, BlockKind, Document, Page, UnreadableError
+from chunking.document import LONGEST_TITLE, Block, BlockKind, Document, Page, Table, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.sections import (
     Contents,
@@ -23,6 +23,7 @@ from chunking.sections import (
     parse_numbered,
     reads_like_title,
 )
+from chunking.text_tables import text_table
 
 _LINE_END = re.compile(r"\r\n|\n|\r|\f")
 _LOOKED_AT = 200  # characters of a line whose look is judged
@@ -138,7 +139,8 @@ def _blocks(lines: Sequence[Line], skipped: set[int], contents: Contents | None)
 
     def flush() -> None:
         if paragraph:
-            blocks.append(_block(kind_of(paragraph), paragraph))
+            table = text_table(paragraph)
+            blocks.append(_block("table" if table else kind_of(paragraph), paragraph, table=table))
             paragraph.clear()
 
     i = 0
@@ -168,9 +170,9 @@ def _parts_from(before: Line, line: Line) -> bool:
     return _NUMBERED_ITEM.match(line.text) is not None and before.text.rstrip().endswith((".", ";", ":", ",", "。"))
 
 
-def _block(kind: BlockKind, lines: Sequence[Line], level: int = 0) -> Block:
+def _block(kind: BlockKind, lines: Sequence[Line], level: int = 0, table: Table | None = None) -> Block:
     end = lines[-1].start + len(lines[-1].text.rstrip())
-    return Block(kind, lines[0].page, lines[0].start + lines[0].indent, end, level)
+    return Block(kind, lines[0].page, lines[0].start + lines[0].indent, end, level, table=table)
 
 
 def kind_of(lines: Sequence[Line]) -> BlockKind:
