@@ -82,7 +82,8 @@ class Block:
     """A stretch of one kind of text. ``level`` is the depth of a heading (1 is the top), 0 for all others.
 
     ``boxes`` are where it stands on its pages, where the format has such (PDF). ``table`` is what a block of kind
-    ``table`` holds, where its cells are known; its text up to the first row is the header.
+    ``table`` holds, where its cells are known; its text up to the first row is the header. ``continues`` tells that
+    its first sentence began in the paragraph before it, over the end of a page; what stands in between is in no block.
     """
 
     kind: BlockKind
@@ -92,6 +93,7 @@ class Block:
     level: int = 0
     boxes: tuple[Box, ...] = ()
     table: Table | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

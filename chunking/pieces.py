@@ -180,7 +180,8 @@ def pieces_of(
 ) -> list[Piece]:
     """Return the pieces of blocks in order, each of at most ``budget`` tokens, as far as one character fits.
 
-    Tables are kept whole or cut between rows, whatever the unit. A caption is one piece with what it names.
+    Tables are kept whole or cut between rows, whatever the unit. A caption is one piece with what it names, and so are
+    the two parts of a sentence that goes on over the end of a page.
     """
     found: list[Piece] = []
     for block in blocks:
@@ -188,7 +189,7 @@ def pieces_of(
             found.extend(_table_pieces(document, block, block.table, unit, budget, counter))
         else:
             found.extend(_text_pieces(document, block, unit, budget, counter))
-    return _with_captions(document, found, budget)
+    return _with_captions(document, _with_continued(found, budget), budget)
 
 
 def _text_pieces(document: Document, block: Block, unit: Unit, budget: int, counter: TokenCounter) -> Iterator[Piece]:
@@ -322,6 +323,17 @@ def _cell_spans(text: str, cells: Sequence[str], row: Span) -> list[tuple[int, S
     bounds = [row[0], *starts[1:], row[1]]
     spans = [_trim(text, a, b) for a, b in itertools.pairwise(bounds)]
     return [(column, span) for column, span in enumerate(spans) if span] if starts else None
+
+
+def _with_continued(pieces: Sequence[Piece], budget: int) -> list[Piece]:
+    """Return the pieces with those joined that a page's end divides, where both fit the budget."""
+    result: list[Piece] = []
+    for piece in pieces:
+        opening = piece.parts[0]
+        if result and opening.block.continues and opening.start == opening.block.start:
+            piece = _joined(result.pop(), piece, budget, result)
+        result.append(piece)
+    return result
 
 
 # -- captions --------------------------------------------------------------------------------------------------------

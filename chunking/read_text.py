@@ -30,6 +30,7 @@ _LOOKED_AT = 200  # characters of a line whose look is judged
 _LONG_LINE = 160  # a longer line is a paragraph of its own: files that do not wrap have one paragraph a line
 _BULLET = re.compile(r"\s*[-+*•·o・○●◦]\s+\S")
 _NUMBERED_ITEM = re.compile(r"\s*\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s+\S")
+_SENTENCE_END = re.compile(r"[.:;!?。：；！？][\"')\]”’）」』]*\s*$")
 _RULE = re.compile(r"[+|]?[-=_]{3,}[-=_+|\s]*")
 _ART = re.compile(r"\+[-=]+|[|].*[|]|-->|<--")
 _GAP = re.compile(r"\S {3,}(?=\S)")
@@ -136,12 +137,19 @@ def _blocks(lines: Sequence[Line], skipped: set[int], contents: Contents | None)
     finder = _HeadingFinder(lines, skipped, contents)
     blocks: list[Block] = []
     paragraph: list[Line] = []
+    before: list[Line] = []  # the paragraph before, where it ends at the end of a page
 
     def flush() -> None:
         if paragraph:
             table = text_table(paragraph)
-            blocks.append(_block("table" if table else kind_of(paragraph), paragraph, table=table))
+            block = _block("table" if table else kind_of(paragraph), paragraph, table=table)
+            prose = block.kind == "paragraph" and bool(blocks) and blocks[-1].kind in ("paragraph", "list")
+            blocks.append(replace(block, continues=prose and bool(before) and _goes_on(before[-1], paragraph[0])))
+            last[:] = paragraph
+            before.clear()
             paragraph.clear()
+
+    last: list[Line] = []
 
     i = 0
     while i < len(lines):
@@ -150,10 +158,14 @@ def _blocks(lines: Sequence[Line], skipped: set[int], contents: Contents | None)
         if length:
             flush()
             blocks.append(_block("heading", lines[i : i + length], finder.level))
+            before.clear()
+            last.clear()
             i += length
             continue
         if i in skipped or line.blank:
             flush()
+            if i in skipped:
+                before[:] = last
         else:
             if paragraph and _parts_from(paragraph[-1], line):
                 flush()
@@ -168,6 +180,11 @@ def _parts_from(before: Line, line: Line) -> bool:
     if line.page != before.page or max(len(before.text), len(line.text)) > _LONG_LINE or _BULLET.match(line.text):
         return True
     return _NUMBERED_ITEM.match(line.text) is not None and before.text.rstrip().endswith((".", ";", ":", ",", "。"))
+
+
+def _goes_on(before: Line, line: Line) -> bool:
+    """Whether a sentence goes on over the end of a page: it has no end there, and no new item or indent begins."""
+    return not _SENTENCE_END.search(before.text) and before.indent == line.indent and not _BULLET.match(line.text)
 
 
 def _block(kind: BlockKind, lines: Sequence[Line], level: int = 0, table: Table | None = None) -> Block:

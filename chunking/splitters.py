@@ -20,7 +20,7 @@ from chunking.pieces import Part, Piece, Span, Unit, cost, pack, pieces_of, sent
 from chunking.sections import sections
 from chunking.tokens import TokenCounter
 
-_VERSION = 2  # counted up when the same settings would cut differently
+_VERSION = 3  # counted up when the same settings would cut differently
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,10 @@ def _body(document: Document, parts: Sequence[Part]) -> str:
     for part in _joined(sorted(parts, key=lambda part: part.block.kind == "footnote")):
         if part.caption and part.block is not block and part.caption not in "\n".join(lines):
             lines.append(part.caption)
-        lines.append(clean(document.text[part.start : part.end]) if part.read is None else part.read)
+        text = clean(document.text[part.start : part.end]) if part.read is None else part.read
+        if lines and part.block.continues and part.start == part.block.start:
+            text = clean(f"{lines.pop()}\n{text}")
+        lines.append(text)
         block = part.block
     return "\n".join(filter(None, lines))
 

@@ -81,8 +81,10 @@ def _block(
     level: int,
     boxes: Sequence[Sequence[Any]] = (),
     table: Sequence[Any] | None = None,
+    continues: bool = False,
 ) -> Block:
-    return Block(kind, page, start, end, level, tuple(Box(*box) for box in boxes), _table(*table) if table else None)
+    places = tuple(Box(*box) for box in boxes)
+    return Block(kind, page, start, end, level, places, _table(*table) if table else None, continues)
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[tuple[int, int, Sequence[str]]]) -> Table:

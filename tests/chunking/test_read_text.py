@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from chunking.document import Document, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.read_text import decode, read_text
+from chunking.splitters import ChunkSettings, chunk
+from chunking.stored import load, save
+from chunking.tokens import TokenCounter
 
 
 def read(tmp_path: Path, data: str | bytes, name: str = "folder/some_name.txt") -> Document:
@@ -161,6 +164,30 @@ def test_running_lines_are_in_no_block_though_the_form_feeds_were_lost(tmp_path:
     if feed == "\f":
         assert document.pages[1].dropped[0].split() == "RFC 9999 Fragments May 2001".split()
         assert document.pages[1].dropped[1].split() == "Doe Standards Track [Page 2]".split()
+
+
+@pytest.mark.parametrize("feed", ["\f", ""])
+def test_a_sentence_goes_on_over_the_end_of_a_page(tmp_path: Path, feed: str, counter: TokenCounter) -> None:
+    document = read(tmp_path, paginated(12, feed))
+    continuing = [document.text[block.start : block.end] for block in document.blocks if block.continues]
+    assert continuing == [f"count it; part {number} is lost." for number in range(1, 12)]
+    save(tmp_path / "stored", document, [])
+    assert load(tmp_path / "stored")[0] == document
+    for splitter in ("section", "sentence", "fixed"):
+        chunks = chunk(document, ChunkSettings(splitter, 64), counter)
+        assert all(chunk.text == document.text[chunk.start : chunk.end] for chunk in chunks)
+        read_by_encoders = "\n".join(chunk.encoder_text for chunk in chunks)
+        assert "[Page" not in read_by_encoders and "RFC 9999" not in read_by_encoders
+        if splitter != "fixed":  # which cuts between any two words
+            for number in range(1, 12):
+                assert f"{SENTENCE} count it; part {number} is lost." in read_by_encoders
+
+
+@pytest.mark.parametrize("begins", ["   - an item", "      indented more", "2.  Heading"])
+def test_what_begins_anew_after_a_page_does_not_continue(tmp_path: Path, begins: str) -> None:
+    text = paginated(4, "\f").replace("   count it; part 2 is lost.", begins)
+    document = read(tmp_path, text)
+    assert sum(block.continues for block in document.blocks) == 3 - 1
 
 
 def test_a_sentence_that_ends_like_a_page_foot_is_kept(tmp_path: Path) -> None:
