@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from chunking.markdown_table import markdown_header
 from chunking.pdf_grids import Row, Stack, header_rows, stacks, turned
 from chunking.pdf_lines import SOFT_HYPHEN, Cell, Frame, PdfLine, cell_of, row_line, text_lines, written_lines
 from chunking.pdf_rules import Rule
@@ -46,13 +47,7 @@ class Grid:
     @property
     def markdown_header(self) -> str:
         """The two lines above the first row."""
-        columns = len(self.rows[0].cells)
-        return markdown_row(self.header or ("",) * columns) + "\n" + "|---" * columns + "|"
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """Write a row of a table in Markdown."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return markdown_header(self.header, len(self.rows[0].cells))
 
 
 def grid(lines: Sequence[PdfLine], join: Callable[[re.Match[str]], str]) -> Grid:

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError
 from chunking.limits import ReadLimits
+from chunking.markdown_table import markdown_row
 from chunking.pdf_grids import ruled_tables
 from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
-from chunking.pdf_tables import aligned_tables, grid, markdown_row
+from chunking.pdf_tables import aligned_tables, grid
 from chunking.pdf_words import PdfPage, printable, read_content
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")

@@ -74,6 +74,30 @@ def _read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
     return read_html(path, document_id, limits)
 
 
+def _read_docx(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_docx import read_docx
+
+    return read_docx(path, document_id, limits)
+
+
+def _read_xlsx(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_xlsx import read_xlsx
+
+    return read_xlsx(path, document_id, limits)
+
+
+def _read_reqif(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_reqif import read_reqif
+
+    return read_reqif(path, document_id, limits)
+
+
+def _read_reqifz(path: Path, document_id: str, limits: ReadLimits) -> Document:
+    from chunking.read_reqif import read_reqifz
+
+    return read_reqifz(path, document_id, limits)
+
+
 READERS: dict[str, Reader] = {
     ".pdf": _read_pdf,
     ".txt": read_text,
@@ -83,4 +107,9 @@ READERS: dict[str, Reader] = {
     ".html": _read_html,
     ".htm": _read_html,
     ".xhtml": _read_html,
+    ".docx": _read_docx,
+    ".xlsx": _read_xlsx,
+    ".xlsm": _read_xlsx,
+    ".reqif": _read_reqif,
+    ".reqifz": _read_reqifz,
 }

@@ -18,7 +18,7 @@ def touch(path: Path) -> Path:
 
 
 def test_ids_are_paths_below_the_folder_given(tmp_path: Path) -> None:
-    for name in ("b.TXT", "a/x.pdf", "a/日本 語.md", "a/notes.docx", ".hidden.txt", ".git/x.txt", "a/.x/y.txt"):
+    for name in ("b.TXT", "a/x.pdf", "a/日本 語.md", "a/notes.odt", ".hidden.txt", ".git/x.txt", "a/.x/y.txt"):
         touch(tmp_path / "root" / name)
     lone = touch(tmp_path / "elsewhere" / "lone.html")
     found, refused = discover([tmp_path / "root", lone])
@@ -54,11 +54,11 @@ def test_refusals(tmp_path: Path) -> None:
     os.close(os.open(os.fsencode(root) + b"/bad\xff.txt", os.O_CREAT))
     touch(root / "line\nbreak.txt")
     other = touch(tmp_path / "other" / "a.txt")
-    found, refused = discover([root, tmp_path / "missing", other.parent, touch(tmp_path / "x.docx"), root])
+    found, refused = discover([root, tmp_path / "missing", other.parent, touch(tmp_path / "x.odt"), root])
     assert [item.document_id for item in found] == ["a.txt"]
     reasons = {item.path.name: item.reason for item in refused if item.path.name != "pipe.txt"}
     assert reasons["missing"] == "no such file or folder"
-    assert reasons["x.docx"].startswith("no reader for .docx; known: .pdf")
+    assert reasons["x.odt"].startswith("no reader for .odt; known: .pdf")
     assert reasons["a.txt"] == f"another document has this id: {root / 'a.txt'}"
     assert "control characters" in reasons["line\nbreak.txt"]
     assert "not UTF-8" in reasons["bad\udcff.txt"]

@@ -78,7 +78,10 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, tokenizer_files: list[Path
     limits = ReadLimits(seconds=1)
     paths = [tmp_path / "long.txt", tmp_path / "good.txt"]
     results = read_all(paths, tokenizer_files, tmp_path / "out", workers=1, limits=limits)
-    assert results["long.txt"] == Unread(results["long.txt"].job, "took more than 1 seconds of processor time")
+    long = results["long.txt"]
+    assert isinstance(long, Unread)
+    # A machine too busy to give a second of processor time in five ends it by the clock.
+    assert long.reason in ("took more than 1 seconds of processor time", "took longer than 5 seconds")
     assert isinstance(results["good.txt"], Read)
 
 
