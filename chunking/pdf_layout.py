@@ -25,6 +25,16 @@ _NUMBER_PREFIX = re.compile(
     r"(?:chapter|appendix|part|annex|section|table|figure)?\s*(?:\d{1,3}|[A-Z])(?:\.\d{1,3})*\s*[.:]?\s+|第\s*\d+\s*[章部編節]\s*",
     re.I,
 )
+_NOTE_NUMBER = re.compile(r"\d{1,3}(?!\d)")
+_NOTE_SIGN = re.compile(r"[†‡※]\s*\d*|\*{1,3}\d*\s?(?=[^\W\d])|注\s*\d")
+_CAPTION = re.compile(
+    r"(?:(?:figure|fig\.|table|listing)\s+|[図表]\s*)(?:[A-Z][.-]?)?\d{1,3}(?:[.–-]\d{1,3})*"
+    r"(?P<mark>\s*[:.：](?=\s|$)|\s+[–—-](?=\s))?(?:\s+|$)",
+    re.I,
+)
+_RULE_NAME = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+){0,3}\s*(?::|::=|:=|→)(?: one of)?")
+_SYMBOLS = re.compile(r"[\w'\"<>\[\]{}|()*+?/ ,;=&^~%!.-]{1,80}(?<![.,;])")
+_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _SENTENCE_END = (".", "。", ":", "：", ";", "?", "!", "？", "！")
 _HEADING_WORDS = 160
 
@@ -116,14 +126,19 @@ def _page_number_offset(edges: Sequence[tuple[list[PdfLine], list[PdfLine]]]) ->
 
 
 def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int, int]]) -> list[Group]:
-    """Return the blocks of all pages in reading order, given what ``outline_headings`` found."""
+    """Return the blocks of all pages in reading order, given what ``outline_headings`` found.
+
+    The footnotes of a page stand after its text, or before the paragraph that goes on over the page's end.
+    """
     every = [line for lines in pages for line in lines]
     finder = _HeadingFinder(every, bool(headings))
-    leadings = _leadings(every)
+    shape = Shape(every)
     groups: list[Group] = []
+    footnotes: list[Group] = []  # of the page before
     listing = False  # below a heading "Contents", up to the next that the outline names
-    for lines in pages:
-        leaders = _is_contents(lines)
+    for page in pages:
+        leaders = _is_contents(page)
+        lines, notes = (page, []) if leaders else _parted_footnotes(page, shape.body, bool(footnotes))
         i = 0
         while i < len(lines):
             length, level = headings.get(id(lines[i]), (0, 0))
@@ -134,27 +149,66 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
                 listing = is_contents_heading(lines[i].text)
             elif not listing:
                 length, level = finder.heading(lines, i)
-            contents = leaders or listing
-            if lines[i].frame and not contents:
-                if not groups or groups[-1].lines[-1].frame is not lines[i].frame:
-                    groups.append(Group("table"))
-                groups[-1].lines.append(lines[i])
-                i += 1
-                continue
             if length:
-                groups.append(Group("heading", lines[i : i + length], level))
-                i += length
-                continue
-            kind: BlockKind = "contents" if contents else _kind(lines, i)
-            leading = leadings.get(round(lines[i].size), 1.2 * lines[i].size)
-            if not groups or _begins_block(groups[-1], lines[i], kind, leading):
-                groups.append(Group(kind))
-            groups[-1].lines.append(lines[i])
-            i += 1
+                group = Group("heading", lines[i : i + length], level)
+            else:
+                group = Group("contents" if leaders or listing else _kind(lines, i), [lines[i]])
+            if groups and not _begins_block(groups[-1], group, shape) and _make_room(groups, footnotes):
+                groups[-1].lines.append(lines[i])
+            else:
+                groups += [*footnotes, group]
+                footnotes = []
+            i += len(group.lines)
+        groups += footnotes  # of a page after which comes one without text
+        footnotes = notes
+    groups += footnotes
     if all(group.kind == "contents" for group in groups):  # a document that is a list: that is what there is to find
         for group in groups:
             group.kind = "list"
     return groups
+
+
+def _make_room(groups: list[Group], footnotes: list[Group]) -> bool:
+    """Put the footnotes before the last group, which goes on. False if it began on an earlier page than they stand."""
+    if footnotes and groups[-1].lines[0].page < footnotes[0].lines[0].page:
+        return False
+    groups[-1:-1] = footnotes
+    footnotes.clear()
+    return True
+
+
+# -- footnotes -------------------------------------------------------------------------------------------------------
+
+
+def _parted_footnotes(lines: list[PdfLine], body: float, goes_on: bool) -> tuple[list[PdfLine], list[Group]]:
+    """Part a page's text from its footnotes: the small type at its foot, from the first raised number or asterisk on.
+
+    ``goes_on``: the page before has footnotes, so that the first of this page may begin without a mark.
+    """
+    first = len(lines)
+    while first and lines[first - 1].size < 0.93 * body and not lines[first - 1].frame:
+        first -= 1
+    marked = [i for i in range(first, len(lines)) if _is_marked(lines[i])]
+    if not marked or not any(line.size >= 0.95 * body for line in lines[:first]):
+        return lines, []
+    if not goes_on or lines[first].text[0].isupper():
+        first = marked[0]
+    notes: list[Group] = []
+    for i in range(first, len(lines)):
+        if i in marked or not notes or _BULLET.match(lines[i].text):
+            notes.append(Group("footnote"))
+        notes[-1].lines.append(lines[i])
+    return lines[:first], notes
+
+
+def _is_marked(line: PdfLine) -> bool:
+    """Whether a line begins with the mark of a footnote: a raised number, or a sign that is used for nothing else."""
+    word = line.cells[0].words[0]
+    raised = word.size < 0.9 * line.size and word.base > line.base + 0.1 * line.size
+    return _NOTE_SIGN.match(line.text) is not None or (raised and _NOTE_NUMBER.match(line.text) is not None)
+
+
+# -- contents --------------------------------------------------------------------------------------------------------
 
 
 def _is_contents(lines: Sequence[PdfLine]) -> bool:
@@ -165,41 +219,151 @@ def _is_contents(lines: Sequence[PdfLine]) -> bool:
     return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
 
 
-def _leadings(lines: Sequence[PdfLine]) -> dict[int, float]:
-    """Return the usual distance between base lines for every font size, the size rounded to points."""
-    distances: dict[int, Counter[float]] = defaultdict(Counter)
-    for above, line in itertools.pairwise(lines):
-        distance = above.base - line.base
-        if above.page == line.page and 0.8 * line.size <= distance <= 2 * line.size:
-            distances[round(line.size)][round(distance * 4) / 4] += 1
-    return {size: counts.most_common(1)[0][0] for size, counts in distances.items()}
+# -- blocks ----------------------------------------------------------------------------------------------------------
+
+
+class Shape:
+    """How the lines of a document stand: their usual size, the distance between them and where they end."""
+
+    def __init__(self, lines: Sequence[PdfLine]) -> None:
+        sizes: Counter[float] = Counter()
+        distances: dict[int, Counter[float]] = defaultdict(Counter)
+        for line in lines:
+            sizes[round(line.size, 1)] += len(line.text)
+        for above, line in itertools.pairwise(lines):
+            distance = above.base - line.base
+            if above.page == line.page and 0.8 * line.size <= distance <= 2 * line.size:
+                distances[round(line.size)][round(distance * 4) / 4] += 1
+        self.body = max(sizes, key=sizes.__getitem__, default=10.0)
+        self._leadings = {size: counts.most_common(1)[0][0] for size, counts in distances.items()}
+        self._rights: dict[tuple[int, int], list[float]] = defaultdict(list)
+        for line in lines:
+            if len(line.text) > 20 and not line.frame and not line.monospaced:
+                for page in (line.page, 0):
+                    self._rights[page, round(line.left / 3)].append(line.right)
+        for rights in self._rights.values():
+            rights.sort()
+
+    def leading(self, line: PdfLine) -> float:
+        """Return the usual distance between base lines of the line's size."""
+        return self._leadings.get(round(line.size), 1.2 * line.size)
+
+    def ends_short(self, line: PdfLine, following: PdfLine) -> bool:
+        """Whether the next line's first word had room on this one: then the line was ended on purpose."""
+        right = self._right(line)
+        if right is None or line.hyphen:
+            return False
+        first = following.text.split(" ", 1)[0]
+        characters = 2 if _WIDE.match(first) else len(first) + 1
+        needed = characters * (following.right - following.left) / len(following.text)
+        return right - line.right > max(needed, 0.2 * (right - line.left))
+
+    def fills(self, line: PdfLine) -> bool:
+        """Whether a line goes as far to the right as those do that begin where it begins."""
+        right = self._right(line)
+        return right is not None and right - line.right < 2 * line.size
+
+    def _right(self, line: PdfLine) -> float | None:
+        """Return where lines end that begin where this one does: of its page if it has some, else of the document."""
+        column = round(line.left / 3)
+        for page, enough in ((line.page, 6), (0, 5)):
+            rights = [
+                right for near in (column - 1, column, column + 1) for right in self._rights.get((page, near), ())
+            ]
+            if len(rights) >= enough:
+                return sorted(rights)[int(0.9 * (len(rights) - 1))]
+        return None
 
 
 def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:
     """Tell what kind of block begins at line ``i``."""
     line = lines[i]
-    if line.monospaced:
+    if line.frame:
+        return "table"
+    if _is_caption(line):
+        return "caption"
+    if line.monospaced or _opens_grammar(lines, i):
         return "code"
     return "list" if _BULLET.match(line.text) else "paragraph"
 
 
-def _begins_block(group: Group, line: PdfLine, kind: BlockKind, leading: float) -> bool:
-    """Whether ``line``, of a kind by its own look, does not go on what ``group`` ends with."""
-    last = group.lines[-1]
-    if last.frame:
-        return True
+def _is_caption(line: PdfLine) -> bool:
+    """Whether a line begins as a caption does: "Figure 3-1: ...", not as a sentence that begins with "Table 5"."""
+    match = _CAPTION.match(line.text)
+    if match is None:
+        return False
+    title = line.text[match.end() :]
+    return bool(match["mark"]) or not title or (title[0].isupper() or not title[0].isascii())
+
+
+def _opens_grammar(lines: Sequence[PdfLine], i: int) -> bool:
+    """Whether a rule of a grammar begins: a name and a colon or an arrow, and what it stands for below, further in."""
+    line, below = lines[i], lines[i + 1 : i + 2]
+    return (
+        _RULE_NAME.fullmatch(line.text) is not None
+        and len(below) == 1
+        and below[0].left > line.left + line.size
+        and 0 < line.base - below[0].base < 2 * line.size
+        and _SYMBOLS.fullmatch(below[0].text) is not None
+    )
+
+
+def _begins_block(group: Group, new: Group, shape: Shape) -> bool:
+    """Whether the line of ``new``, of a kind by its own look, does not go on what ``group`` ends with."""
+    last, line, kind = group.lines[-1], new.lines[0], new.kind
+    if last.frame or line.frame:
+        return last.frame is not line.frame
     if "contents" in (group.kind, kind):
         return group.kind != kind
-    if group.kind == "heading" or (group.kind == "code") != line.monospaced:
+    if "heading" in (group.kind, kind) or group.kind == "footnote":
+        return True
+    if kind == "caption":
+        return group.kind not in ("paragraph", "list") or not _is_wrapped_reference(last, line, shape)
+    if group.kind == "code":
+        return _begins_after_code(group, line, kind, shape)
+    if kind == "code":
         return True
     if line.page != last.page or line.bottom > last.top:  # a new page or column: a sentence may go on there
-        return group.kind == "code" or last.text.endswith(_SENTENCE_END) or not _goes_on(last, line)
+        ended = last.text.endswith(_SENTENCE_END) or shape.ends_short(last, line)
+        return ended or not _goes_on(last, line, shape)
     distance = last.base - line.base
-    if abs(last.size - line.size) > 0.12 * last.size + 0.3 or distance > 1.25 * leading:
+    leading = max(shape.leading(line), shape.leading(last))
+    if not _same_type(last, line) or distance > 1.25 * leading or shape.ends_short(last, line):
         return True
     if _BULLET.match(line.text) and not last.hyphen and not _is_wrapped(group, line):
         return True
     return group.kind == "paragraph" and len(group.lines) > 1 and line.left - last.left > 0.9 * last.size
+
+
+def _same_type(last: PdfLine, line: PdfLine) -> bool:
+    """Whether two lines are of one size of type, or have parts that are: words of another font are set smaller."""
+    if abs(last.size - line.size) <= 0.12 * last.size + 0.3:
+        return True
+    shares: list[set[int]] = []
+    for one in (last, line):
+        sizes: Counter[int] = Counter()
+        for cell in one.cells:
+            for word in cell.words:
+                sizes[round(word.size)] += len(word.text)
+        shares.append({size for size, count in sizes.items() if count * 5 >= sizes.total()})
+    return bool(shares[0] & shares[1])
+
+
+def _begins_after_code(group: Group, line: PdfLine, kind: BlockKind, shape: Shape) -> bool:
+    """Whether a line is no more of the code, or of the grammar's rule, that ``group`` is."""
+    last = group.lines[-1]
+    if not group.lines[0].monospaced:
+        deeper = line.left > group.lines[0].left + 0.5 * line.size and line.page == last.page
+        return line.monospaced or not deeper or last.base - line.base > 2 * line.size
+    if kind != "code" or not line.monospaced:
+        return True
+    return line.page != last.page or line.bottom > last.top or last.base - line.base > 2.6 * line.size
+
+
+def _is_wrapped_reference(last: PdfLine, line: PdfLine, shape: Shape) -> bool:
+    """Whether what looks like a caption is a reference within a sentence: "see / Table 5."."""
+    near = line.page == last.page and 0 < last.base - line.base <= 1.25 * shape.leading(line)
+    return near and not last.text.endswith(_SENTENCE_END) and not last.monospaced and shape.fills(last)
 
 
 def _is_wrapped(group: Group, line: PdfLine) -> bool:
@@ -208,9 +372,11 @@ def _is_wrapped(group: Group, line: PdfLine) -> bool:
     return abs(line.left - last.left) < 1 and not last.text.endswith(_SENTENCE_END) and group.kind == "paragraph"
 
 
-def _goes_on(last: PdfLine, line: PdfLine) -> bool:
+def _goes_on(last: PdfLine, line: PdfLine, shape: Shape) -> bool:
     first = line.text[0]
-    return last.hyphen or first.islower() or (ord(first) > 0x3000 and not _BULLET.match(line.text))
+    if last.hyphen or first.islower():
+        return True
+    return not _BULLET.match(line.text) and (ord(first) > 0x3000 or shape.fills(last))
 
 
 # -- headings --------------------------------------------------------------------------------------------------------
@@ -228,6 +394,8 @@ def outline_headings(pages: Sequence[list[PdfLine]], outline: Sequence[Bookmark]
     """Find the lines that the outline's entries name: ``id`` of the first line → (number of lines, level)."""
     found: dict[int, tuple[int, int]] = {}
     taken: set[int] = set()
+    tops = [bookmark for bookmark in outline if bookmark.level == 1]
+    titled = len(outline) > 3 * len(tops) and len({top.page for top in tops}) == 1  # all else is below the title
     for bookmark in outline:
         wanted = {_plain(bookmark.title), _unnumbered(bookmark.title)} - {""}
         candidates = []
@@ -241,7 +409,7 @@ def outline_headings(pages: Sequence[list[PdfLine]], outline: Sequence[Bookmark]
         while i and id(lines[i - 1]) not in taken and _LABEL_LINE.fullmatch(lines[i - 1].text):
             i, length = i - 1, length + 1  # "Chapter 4" stands on a line of its own above
         taken.update(id(line) for line in lines[i : i + length])
-        found[id(lines[i])] = (length, bookmark.level)
+        found[id(lines[i])] = (length, max(1, bookmark.level - titled))
     return found
 
 
@@ -270,7 +438,7 @@ class _HeadingFinder:
         self._body = sizes.most_common(1)[0][0] if sizes else 10.0
         self._bold_body = sum(len(line.text) for line in lines if line.bold) * 2 > sum(len(line.text) for line in lines)
         larger = {size for size, count in sizes.items() if size > 1.15 * self._body and count >= 4}
-        self._ranks = {size: rank for rank, size in enumerate(sorted(larger, reverse=True)[:4], 1)}
+        self._ranks = {size: rank for rank, size in enumerate(sorted(larger, reverse=True)[:6], 1)}
         self._outlined = outlined
         self._uniform = not any(self._distinct(line) for line in lines)
         self._last: tuple[int, ...] = ()

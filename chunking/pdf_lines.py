@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -227,23 +228,38 @@ def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
 
 def _row(row: Sequence[_Run], page: int) -> PdfLine:
     words = [word for run in row for word in run.words]
-    monospaced = all(word.monospaced for word in words)
+    monospaced = _is_monospaced(words)
     cells = tuple(cell_of(run.words) for run in row)
-    largest = max(words, key=lambda word: (len(word.text), word.size))
+    usual = _usual(words)
     return PdfLine(
         text=_spaced(words) if monospaced else " ".join(cell.text for cell in cells),
         page=page,
         left=row[0].left,
         right=max(run.right for run in row),
-        bottom=largest.bottom,
-        top=largest.top,
-        base=largest.base,
+        bottom=usual.bottom,
+        top=usual.top,
+        base=usual.base,
         bold=sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words),
         monospaced=monospaced,
         hyphen=words[-1].hyphen,
         cells=cells,
         quarter_turns=words[0].quarter_turns,
     )
+
+
+def _is_monospaced(words: Sequence[Word]) -> bool:
+    """Whether a line is set in a fixed pitch, signs aside: those may come from a font of symbols."""
+    spelled = [word for word in words if any(map(str.isalnum, word.text))] or words
+    return all(word.monospaced for word in spelled)
+
+
+def _usual(words: Sequence[Word]) -> Word:
+    """Return the first word of the size that most characters of a line have, to the tenth of a point."""
+    sizes: Counter[float] = Counter()
+    for word in words:
+        sizes[round(word.size, 1)] += len(word.text)
+    size = max(sizes, key=sizes.__getitem__)
+    return next(word for word in words if round(word.size, 1) == size)
 
 
 def cell_of(words: Sequence[Word]) -> Cell:

@@ -22,6 +22,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_DEEPEST_INDENT = 80
 _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
 
 
@@ -149,16 +150,30 @@ def _table(group: Group, begin: int, words: Counter[str]) -> tuple[Table, list[t
 
 def _written(group: Group, words: Counter[str]) -> Iterator[tuple[int, str, str]]:
     """Yield the page of every line, what is written for it, and what stands between it and the next."""
+    if group.kind == "code":
+        yield from _written_code(group.lines)
+        return
     for line, following in itertools.zip_longest(group.lines, group.lines[1:]):
         if following is None:
             yield line.page, line.text + ("-" if line.hyphen else ""), "\n\n"
-        elif group.kind in ("code", "contents"):
+        elif group.kind == "contents":
             yield line.page, line.text + ("-" if line.hyphen else ""), "\n"
         elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
             yield line.page, _joined_word(line.text, following.text, words), ""
         else:
             wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
             yield line.page, line.text, "" if wide else " "
+
+
+def _written_code(lines: Sequence[PdfLine]) -> Iterator[tuple[int, str, str]]:
+    """Yield as ``_written`` does, with the lines' indents and the blank lines between them."""
+    margin = min(line.left for line in lines)
+    for line, following in itertools.zip_longest(lines, lines[1:]):
+        width = (line.right - line.left) / len(line.text)
+        indent = round((line.left - margin) / width) if width > 0 else 0
+        blank = following is not None and line.base - following.base > 1.8 * line.size
+        end = "\n\n" if following is None or blank else "\n"
+        yield line.page, " " * min(indent, _DEEPEST_INDENT) + line.text + ("-" if line.hyphen else ""), end
 
 
 def _joined_word(text: str, following: str, words: Counter[str]) -> str:

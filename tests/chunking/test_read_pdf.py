@@ -257,6 +257,76 @@ def test_pages_without_a_printed_number_have_the_label_of_the_pdf(tmp_path: Path
     assert [page.label for page in read(tmp_path / "b.pdf").pages] == ["i", "ii", "A-1"]
 
 
+def test_footnotes_stand_apart_from_the_paragraph_that_goes_on_over_the_page(tmp_path: Path, draw_pdf: Any) -> None:
+    first = [
+        *lines(["A valve is closed before the", "pump is stopped and stays so"], top=200),
+        ("1", 72, 104, 5, BODY), ("Unless it leaks.", 76, 100, 8, BODY),
+        ("2", 72, 94, 5, BODY), ("See the other part of", 76, 90, 8, BODY), ("this standard.", 72, 80, 8, BODY),
+    ]  # fmt: skip
+    document = read(draw_pdf(tmp_path / "a.pdf", [first, lines(["until the pump is started again."])]))
+    assert [block.kind for block in document.blocks][:3] == ["footnote", "footnote", "paragraph"]
+    assert [" ".join(text.split()) for text in texts(document, "footnote")] == [
+        "1 Unless it leaks.", "2 See the other part of this standard."
+    ]  # fmt: skip
+    assert texts(document, "paragraph")[0] == (
+        "A valve is closed before the pump is stopped and stays so until the pump is started again."
+    )
+
+
+def test_small_type_without_a_mark_is_no_footnote(tmp_path: Path, draw_pdf: Any) -> None:
+    page = [*lines(["A valve is closed.", "A pump is stopped."]), ("12 bars are the least.", 72, 100, 8, BODY)]
+    assert texts(read(draw_pdf(tmp_path / "a.pdf", [page])), "footnote") == []
+
+
+def test_captions_are_told_from_sentences_that_begin_alike(tmp_path: Path, draw_pdf: Any) -> None:
+    captions = ["Figure 3-1: The valve", "Table 5.2 Limits of pressure", "Table B.1"]
+    page = [(text, 72, 700 - 40 * i, 10, BODY) for i, text in enumerate([*captions, "Figure 3 shows a valve."])]
+    japanese = [(text, 72, 500 - 40 * i, 10, JAPANESE) for i, text in enumerate(["図 3 弁の構造", "表5: 圧力"])]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page + japanese]))
+    assert texts(document, "caption") == [*captions, "図 3 弁の構造", "表5: 圧力"]
+    assert texts(document, "paragraph") == ["Figure 3 shows a valve."]
+
+
+def test_code_keeps_its_indents_and_blank_lines(tmp_path: Path, draw_pdf: Any) -> None:
+    pitch = stringWidth("x", MONO, 10)
+    code = [("if x:", 0, 0), ("for y in z:", 4, 1), ("pass", 8, 2), ("else:", 0, 4)]
+    page = [(text, 90 + indent * pitch, 600 - 12 * row, 10, MONO) for text, indent, row in code]
+    document = read(draw_pdf(tmp_path / "a.pdf", [lines(["Prose stands above it,", "more than code."] * 4) + page]))
+    assert texts(document, "code") == ["if x:\n    for y in z:\n        pass\n\nelse:"]
+
+
+def test_rules_of_a_grammar_keep_their_lines(tmp_path: Path, draw_pdf: Any) -> None:
+    rows = [("sum:", 72), ("term", 90), ("sum PLUS term", 90), ("Prose begins here again.", 72)]
+    page = [(text, x, 700 - 12 * i, 10, BODY) for i, (text, x) in enumerate(rows)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    assert [line.split() for line in texts(document, "code")[0].splitlines()] == [
+        ["sum:"],
+        ["term"],
+        ["sum", "PLUS", "term"],
+    ]
+    assert texts(document, "paragraph") == ["Prose begins here again."]
+
+
+def test_a_line_that_ends_before_the_next_word_had_to_ends_its_paragraph(tmp_path: Path, draw_pdf: Any) -> None:
+    long = [f"Line number {i} goes as far as all of the lines do, up to here" for i in range(6)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [lines([*long, "and ends.", "NOTE", *long[:2]])]))
+    assert texts(document, "paragraph") == [" ".join([*long, "and ends."]), "NOTE", " ".join(long[:2])]
+
+
+def test_an_outline_below_the_title_begins_with_the_chapters(tmp_path: Path, draw_pdf: Any) -> None:
+    page = [
+        (text, 72, 700 - 40 * i, 10, BODY) for i, text in enumerate(["Valves", "1. Scope", "1.1. Kinds", "2. Terms"])
+    ]
+    writer = pypdf.PdfWriter(draw_pdf(tmp_path / "a.pdf", [page]))
+    top = writer.add_outline_item(title="Valves", page_number=0)
+    scope = writer.add_outline_item(title="1. Scope", page_number=0, parent=top)
+    writer.add_outline_item(title="1.1. Kinds", page_number=0, parent=scope)
+    writer.add_outline_item(title="2. Terms", page_number=0, parent=top)
+    writer.write(tmp_path / "b.pdf")
+    headings = [block for block in read(tmp_path / "b.pdf").blocks if block.kind == "heading"]
+    assert [block.level for block in headings] == [1, 1, 2, 1]
+
+
 def test_turned_text_is_read_upright(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
     canvas.rotate(90)
