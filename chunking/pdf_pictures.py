@@ -51,7 +51,7 @@ def showing_pages(path: Path, numbers: Sequence[int], with_running_lines: Collec
     if not numbers:
         return set()
     try:
-        document = pypdfium2.PdfDocument(path)
+        document = pypdfium2.PdfDocument(path.read_bytes())  # as read_content has it: this file and no other
     except pypdfium2.PdfiumError:
         return set()
     found = set()

@@ -6,42 +6,52 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.markdown_table import markdown_row
+from chunking.ocr import OFF, OcrSettings, RecognisedWord, recognise
 from chunking.pdf_grids import ruled_tables
 from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
+from chunking.pdf_pictures import showing_pages
 from chunking.pdf_tables import aligned_tables, grid
-from chunking.pdf_words import PdfPage, printable, read_content
+from chunking.pdf_words import PdfContent, PdfPage, Word, printable, read_content, turned_right
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _DEEPEST_INDENT = 80
+_OCR_SHARE = 3  # times the limit of processor time: by the clock, so that the rest has its time
 _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
 
 
-def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    """Read a PDF. Pages without text stay, with an empty span. Raises UnreadableError."""
+def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings = OFF) -> Document:
+    """Read a PDF; recognise its scanned pages as ``ocr`` says.
+
+    Pages without text stay, with an empty span. Raises UnreadableError.
+    """
     content = read_content(path, limits)
-    lines = typewritten_as_prose([_lines(page, number) for number, page in enumerate(content.pages, 1)])
-    running = running_lines(lines)
-    removed = {id(line) for page in running for line in page.lines}
-    kept = [
-        aligned_tables([line for line in on_page if id(line) not in removed], page.rules)
-        for on_page, page in zip(lines, content.pages, strict=True)
-    ]
+    kept, running = _laid_out(content.pages)
+    empty = [number for number, lines in enumerate(kept, 1) if not lines and content.pages[number - 1].box]
+    scanned = showing_pages(path, empty, [number for number in empty if running[number - 1].lines])
+    recognised: dict[int, list[RecognisedWord]] = {}
+    if scanned and ocr.enabled:
+        recognised, problems = recognise(path, sorted(scanned), ocr, _OCR_SHARE * limits.seconds)
+        content.warnings.extend(problems)
+        for number, words in recognised.items():
+            content.pages[number - 1] = _with_words(content.pages[number - 1], words)
+        kept, running = _laid_out(content.pages)
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:
-        why = content.warnings[0] if content.warnings else "scanned pages need character recognition first"
-        raise UnreadableError(f"none of the {len(kept)} pages has text: {why}")
-    text, blocks, pages = _assemble(groups, content.pages, running)
+        raise UnreadableError(f"none of the {len(kept)} pages has text: {_why_without(content, scanned, ocr)}")
+    text, blocks, assembled = _assemble(groups, content.pages, running)
+    pages = [replace(page, scanned=page.number in scanned, ocr=page.number in recognised) for page in assembled]
     title = printable(content.title)
     if _NO_TITLE.fullmatch(title):
         title = guess_title(kept) or PurePosixPath(document_id).stem
@@ -55,6 +65,49 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
         metadata={"format": "pdf"},
         warnings=(*content.warnings, *_warnings(pages, groups, len(content.outline) - len(headings))),
     )
+
+
+def _laid_out(pages: Sequence[PdfPage]) -> tuple[list[list[PdfLine]], list[Running]]:
+    """Return the lines of every page in reading order, and the running lines that were taken from among them."""
+    lines = typewritten_as_prose([_lines(page, number) for number, page in enumerate(pages, 1)])
+    running = running_lines(lines)
+    removed = {id(line) for page in running for line in page.lines}
+    kept = [
+        aligned_tables([line for line in on_page if id(line) not in removed], page.rules)
+        for on_page, page in zip(lines, pages, strict=True)
+    ]
+    return kept, running
+
+
+def _with_words(page: PdfPage, recognised: Sequence[RecognisedWord]) -> PdfPage:
+    """Return the page with the words that were recognised in its picture, as if they were drawn on it."""
+    turns = page.rotation // 90
+    left, bottom, _, _ = turned_right(*(page.box or (0.0, 0.0, 0.0, 0.0)), turns)
+    words = [
+        Word(
+            text=printable(word.text),
+            left=left + word.left,
+            right=left + word.right,
+            bottom=bottom + word.bottom,
+            top=bottom + word.top,
+            base=bottom + word.base,
+            bold=False,
+            monospaced=False,
+            hyphen=False,
+            quarter_turns=turns,
+        )
+        for word in recognised
+        if printable(word.text)
+    ]
+    return replace(page, words=words)
+
+
+def _why_without(content: PdfContent, scanned: Collection[int], ocr: OcrSettings) -> str:
+    if content.warnings:
+        return content.warnings[0]
+    if not scanned:
+        return "they are blank"
+    return "nothing was recognised in them" if ocr.enabled else "scanned pages need character recognition: see [ocr]"
 
 
 def _lines(page: PdfPage, number: int) -> list[PdfLine]:
@@ -74,6 +127,12 @@ def _warnings(pages: Sequence[Page], groups: Sequence[Group], lost_bookmarks: in
         warnings.append(f"{lost_bookmarks} entries of the outline name no line of the text")
     if empty := [page.number for page in pages if page.start == page.end]:
         warnings.append(f"{len(empty)} pages without text: {_ranges(empty)}")
+    if scanned := [page.number for page in pages if page.scanned and not page.ocr]:
+        warnings.append(f"{len(scanned)} scanned pages were not recognised (see [ocr]): {_ranges(scanned)}")
+    if recognised := [page.number for page in pages if page.ocr]:
+        warnings.append(
+            f"{len(recognised)} scanned pages were recognised, with errors to be expected: {_ranges(recognised)}"
+        )
     if contents := sorted({line.page for group in groups if group.kind == "contents" for line in group.lines}):
         warnings.append(f"table of contents left out of the chunks: pages {_ranges(contents)}")
     return warnings

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chunking.document import LONGEST_TITLE, Document, UnreadableError
 from chunking.limits import ReadLimits
+from chunking.ocr import OFF, OcrSettings
 from chunking.read_text import read_text
 
 __all__ = ["READERS", "ReadLimits", "Reader", "read"]
@@ -17,8 +18,10 @@ __all__ = ["READERS", "ReadLimits", "Reader", "read"]
 Reader = Callable[[Path, str, ReadLimits], Document]
 
 
-def read(path: Path, document_id: str, limits: ReadLimits, root: Path | None = None) -> Document:
-    """Read a document by its suffix.
+def read(
+    path: Path, document_id: str, limits: ReadLimits, root: Path | None = None, ocr: OcrSettings = OFF
+) -> Document:
+    """Read a document by its suffix; ``ocr`` is how scanned pages of a PDF are recognised.
 
     Raises UnreadableError where the file is missing, special, too large, of no known format, damaged or without text,
     or does not truly lie in ``root``. It does not guard against hanging or exhausting memory: that is
@@ -35,7 +38,10 @@ def read(path: Path, document_id: str, limits: ReadLimits, root: Path | None = N
             _check(os.fstat(descriptor), limits)
             if root is not None and not opened.resolve().is_relative_to(root.resolve()):
                 raise UnreadableError("the file leads out of the folder given")
-            document = reader(opened, document_id, limits)
+            if ocr.enabled and reader is _read_pdf:
+                document = _read_pdf(opened, document_id, limits, ocr)
+            else:
+                document = reader(opened, document_id, limits)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -56,10 +62,10 @@ def _check(status: os.stat_result, limits: ReadLimits) -> None:
 # The libraries of the other formats are loaded with the first document that needs them, so that a process starts fast.
 
 
-def _read_pdf(path: Path, document_id: str, limits: ReadLimits) -> Document:
+def _read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings = OFF) -> Document:
     from chunking.read_pdf import read_pdf
 
-    return read_pdf(path, document_id, limits)
+    return read_pdf(path, document_id, limits, ocr)
 
 
 def _read_markdown(path: Path, document_id: str, limits: ReadLimits) -> Document:

@@ -26,6 +26,7 @@ from typing import IO, Any, TextIO, cast
 from chunking.accounting import Totals, account
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
+from chunking.ocr import OFF, OcrSettings
 from chunking.progress import listen
 from chunking.readers import read
 from chunking.splitters import ChunkSettings, chunk, shortened
@@ -86,6 +87,7 @@ def read_and_chunk_all(
     chunk_settings: ChunkSettings,
     tokenizers: Sequence[Path],
     workers: int = 2,
+    ocr: OcrSettings = OFF,
 ) -> Iterator[Read | Unread]:
     """Read, cut and store every job; yield one result for each, as they are done.
 
@@ -99,6 +101,7 @@ def read_and_chunk_all(
         "limits": asdict(limits),
         "chunks": asdict(chunk_settings),
         "tokenizers": [str(path.resolve()) for path in tokenizers],
+        "ocr": asdict(ocr),
     }
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
@@ -302,6 +305,7 @@ def main() -> int:
         settings = json.loads(next(lines))
         limits = ReadLimits(**settings["limits"])
         chunk_settings = ChunkSettings(**settings["chunks"])
+        ocr = OcrSettings(**{**settings["ocr"], "languages": tuple(settings["ocr"]["languages"])})
         tokenizers = [Path(path) for path in settings["tokenizers"]]
         counter = TokenCounter.load(tokenizers) if tokenizers else None
         limit = limits.memory_mb * _MEGABYTE
@@ -320,7 +324,7 @@ def main() -> int:
         job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]), root, pictures)
         signal.alarm(int(_WAITING * limits.seconds) + 30)  # ends a hanging worker whose parent is gone
         teller.page = None
-        result = _read_and_chunk(job, limits, chunk_settings, counter, teller)
+        result = _read_and_chunk(job, limits, chunk_settings, counter, ocr, teller)
         signal.alarm(0)
         # A heap that has grown large would count against the documents to come: leave, and a fresh process takes over.
         retired = _resident_bytes() > limit // 2
@@ -355,10 +359,15 @@ class _PageTeller:
 
 
 def _read_and_chunk(
-    job: Job, limits: ReadLimits, settings: ChunkSettings, counter: TokenCounter | None, teller: _PageTeller
+    job: Job,
+    limits: ReadLimits,
+    settings: ChunkSettings,
+    counter: TokenCounter | None,
+    ocr: OcrSettings,
+    teller: _PageTeller,
 ) -> dict[str, Any]:
     try:
-        document = read(job.path, job.document_id, limits, job.root)
+        document = read(job.path, job.document_id, limits, job.root, ocr)
         chunks = chunk(document, settings, counter) if counter else []
         if counter and not chunks:
             raise UnreadableError("no text that could be cut into chunks")

@@ -221,7 +221,7 @@ def inspect(session: Session, file: Path, page: int | None, html: Path | None) -
     chunking = replace(index.chunking, max_tokens=index.tokens_per_chunk)
     with TemporaryDirectory(prefix="specmine-inspect-") as folder:
         job = Job(file.absolute(), file.name, Path(folder), pictures=wanted)
-        outcome = next(read_and_chunk_all([job], index.limits, chunking, tokenizers, workers=1))
+        outcome = next(read_and_chunk_all([job], index.limits, chunking, tokenizers, workers=1, ocr=index.ocr))
         if isinstance(outcome, Unread):
             where = f" (page {outcome.page})" if outcome.page else ""
             raise UnreadableError(f"{file}: {outcome.reason}{where}")

@@ -14,6 +14,8 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
+from chunking.ocr import installed_languages
+from chunking.ocr import version as ocr_version
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.judgements import SPLITS
 from flows.output import Session
@@ -198,12 +200,26 @@ def _processors(settings: Settings) -> Iterator[Check]:
     yield Check("processors", "ok", f"{os.cpu_count()} processors, OMP_NUM_THREADS {threads}")
 
 
+def _recognition(settings: Settings) -> Iterator[Check]:
+    if not settings.ocr.enabled:
+        return
+    found = ocr_version()
+    missing = sorted(set(settings.ocr.languages) - installed_languages()) if found else []
+    if not found:
+        yield Check("ocr", "failed", "[ocr] is enabled, but tesseract is not on the PATH: install it, or disable [ocr]")
+    elif missing:
+        yield Check("ocr", "failed", f"{found} has no language {', '.join(missing)}: install it, or change languages")
+    else:
+        yield Check("ocr", "ok", f"{found}, {', '.join(settings.ocr.languages)}")
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _configuration,
     _versions,
     _processors,
     _home,
     _models,
+    _recognition,
     _store,
     _catalogue,
     _release,

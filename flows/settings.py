@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_a
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from chunking.ocr import OcrSettings
 from chunking.readers import ReadLimits
 from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     cross_encoder: CrossEncoderSpec | Literal[False] = MS_MARCO_L12
     chunking: ChunkSettings = Field(default_factory=ChunkSettings)
     limits: ReadLimits = Field(default_factory=ReadLimits)
+    ocr: OcrSettings = Field(default_factory=OcrSettings)
     qdrant: QdrantTable = Field(default_factory=QdrantTable)
     search: SearchSettings = Field(default_factory=SearchSettings)
     catalogue: CatalogueTable = Field(default_factory=CatalogueTable)
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
             cross_encoder=self.cross_encoder or None,
             chunking=self.chunking,
             limits=self.limits,
+            ocr=self.ocr,
             qdrant=QdrantSettings(self.qdrant.url, key.get_secret_value() if key else None),
             search=self.search,
         )

@@ -17,6 +17,7 @@ from typing import Any
 
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
+from chunking.ocr import version as ocr_version
 from chunking.splitters import ChunkSettings
 from chunking.stored import load_chunks
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
@@ -52,7 +53,7 @@ from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 12
+READER_VERSION = 13
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
@@ -214,13 +215,20 @@ def ingest(
     )
 
 
+def reader_of(settings: IndexSettings) -> int | str:
+    """Return what decides which text is read from a file: the reader's version and, where it is on, the recognition."""
+    if not settings.ocr.enabled:
+        return READER_VERSION
+    return f"{READER_VERSION} {ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}"
+
+
 def plan_generation(home: Home, settings: IndexSettings) -> Generation:
     """Return the generation that ``settings`` describe; fetches the models that are missing."""
     encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
     tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
     chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
     cut_by = ChunkSettings(**chunk_settings).fingerprint()
-    chunking = fingerprint_of([READER_VERSION, cut_by, sorted(tokenizers)])
+    chunking = fingerprint_of([reader_of(settings), cut_by, sorted(tokenizers)])
     return Generation(chunking, chunk_settings, tuple(encoders))
 
 
@@ -313,14 +321,14 @@ def read_and_keep(
     unread: list[Quarantined] = []
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
-    for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers):
+    for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
             unread.append(Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name]))
         elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
             unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
         else:
-            _keep_read(home, keys[name], outcome, hashes[name])
+            _keep_read(home, keys[name], outcome, hashes[name], reader_of(settings))
         done += 1
         tell("reading", done, len(sources))
     failed = {entry.document for entry in unread}
@@ -332,7 +340,7 @@ def read_and_keep(
     return documents, unread
 
 
-def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
+def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: int | str) -> None:
     with write_artifact(document_folder(home, key)) as partial:
         for path in outcome.job.directory.iterdir():
             path.rename(partial / path.name)
@@ -345,7 +353,7 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str) -> None:
             "chunks": outcome.chunks,
             "warnings": list(outcome.warnings),
             "totals": outcome.totals,
-            "reader": READER_VERSION,
+            "reader": reader,
         }
         write_json(partial / MANIFEST, summary)
 

@@ -31,7 +31,7 @@ from indexing.generations import (
     write_documents,
 )
 from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, sha256_file, write_artifact, write_json
-from indexing.ingest import READER_VERSION, document_key, first_release, plan_generation, read_and_keep, write_content
+from indexing.ingest import document_key, first_release, plan_generation, read_and_keep, reader_of, write_content
 from indexing.models import tokenizer_file
 from indexing.releases import BASE, Release, publish, served
 from indexing.settings import IndexSettings
@@ -107,7 +107,7 @@ def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
         for encoder in new.encoders
     }
     to_cut = [name for name in documents if not is_whole(document_folder(home, keys[name]))]
-    to_read = sum(_to_read_again(home, documents[name]) for name in to_cut)
+    to_read = sum(_to_read_again(home, settings, documents[name]) for name in to_cut)
     changes = tuple(_changes(old, new))
     return ReindexPlan(old.id, new.id, changes, len(documents), to_read, len(to_cut) - to_read, passages)
 
@@ -176,7 +176,7 @@ def _read_again(
     sources = {
         name: Path(entry.source)
         for name, entry in documents.items()
-        if not is_whole(document_folder(home, keys[name])) and _to_read_again(home, entry)
+        if not is_whole(document_folder(home, keys[name])) and _to_read_again(home, settings, entry)
     }
     if not sources:
         return {}, {}
@@ -186,9 +186,9 @@ def _read_again(
     return read, {entry.document: entry.reason for entry in unread}
 
 
-def _to_read_again(home: Home, entry: IndexedDocument) -> bool:
+def _to_read_again(home: Home, settings: IndexSettings, entry: IndexedDocument) -> bool:
     """Tell whether another reader made what is stored of a document, and its file is there with the same bytes."""
-    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == READER_VERSION:
+    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == reader_of(settings):
         return False
     try:
         return sha256_file(Path(entry.source)) == entry.content_hash

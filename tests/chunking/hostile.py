@@ -175,7 +175,7 @@ BROKEN_FONT = (
     b"/FontDescriptor<</Type/FontDescriptor /FontName/Broken /Flags 4 /FontFile2 6 0 R>>>>"
 )
 CID_FONT = b"<</Type/Font /Subtype/Type0 /BaseFont/Loop /Encoding/Identity-H /DescendantFonts[5 0 R] /ToUnicode 5 0 R>>"
-NO_TEXT = r"none of the 1 pages has text: scanned pages need character recognition first"
+NO_TEXT = r"none of the 1 pages has text: (they are blank|scanned pages need character recognition: see \[ocr\])"
 NO_PAGES = "the PDF has no pages"
 CUT_OFF = "damaged PDF: its end is missing, it was cut off"
 DAMAGED = r"damaged PDF: Failed to load document \(PDFium: Data format error\)"

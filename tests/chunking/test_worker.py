@@ -19,6 +19,7 @@ from tests.chunking.hostile import inflating, one_page
 SETTINGS = {
     "limits": {"seconds": 60.0, "memory_mb": 1024, "pages": 9, "megabytes": 9, "characters": 999},
     "chunks": {"splitter": "section", "max_tokens": 240, "overlap": 0},
+    "ocr": {"enabled": False, "languages": ["eng"]},
 }
 LIMITS = ReadLimits(seconds=200, memory_mb=1024)
 

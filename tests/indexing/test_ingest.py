@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from chunking.limits import ReadLimits
+from chunking.ocr import OcrSettings
 from chunking.splitters import ChunkSettings
 from chunking.stored import load, save
 from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import ingest as ingest_module
-from indexing import reindex as reindex_module
 from indexing.generations import IndexedDocument, present_names, read_documents
 from indexing.home import Home, LockedHomeError, SpecmineError
-from indexing.ingest import IngestReport, ingest, read_quarantine
+from indexing.ingest import IngestReport, ingest, read_quarantine, reader_of
 from indexing.models import fetch
 from indexing.reindex import plan_reindex, reindex
 from indexing.releases import current, rollback, served
@@ -206,7 +206,7 @@ def test_a_renamed_file_is_neither_read_nor_embedded_again(
     with monkeypatch.context() as patch:
         patch.setattr(embedding, "load_document_encoder", lambda *_: pytest.fail("an encoder was loaded"))
         patch.setattr(
-            ingest_module, "read_and_chunk_all", lambda jobs, *_: pytest.fail("a file was read") if jobs else []
+            ingest_module, "read_and_chunk_all", lambda jobs, *_, **__: pytest.fail("a file was read") if jobs else []
         )
         report = ingest([folder], prepared, SETTINGS)
     assert counts(report) == (0, 0, 0, 0)
@@ -270,9 +270,18 @@ def test_a_folder_that_was_moved_is_unchanged(prepared: Home, folder: Path, tmp_
     assert documents_of(prepared)["pump.md"].source == str(elsewhere / "pump.md")
 
 
+def test_with_recognition_documents_are_read_again(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    recognising = replace(SETTINGS, ocr=OcrSettings(enabled=True, languages=("eng",)))
+    with pytest.raises(SpecmineError, match="specmine reindex"):
+        ingest([folder], prepared, recognising)
+    assert plan_reindex(prepared, recognising).documents_to_read == 2
+    assert plan_reindex(prepared, replace(SETTINGS, ocr=OcrSettings(languages=("deu",)))).documents_to_read == 0  # off
+    assert reader_of(recognising) != reader_of(replace(SETTINGS, ocr=OcrSettings(True, ("eng", "jpn"))))
+
+
 def count_up_reader_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (ingest_module, reindex_module):
-        monkeypatch.setattr(module, "READER_VERSION", ingest_module.READER_VERSION + 1)
+    monkeypatch.setattr(ingest_module, "READER_VERSION", ingest_module.READER_VERSION + 1)
 
 
 def test_a_reindex_after_a_reader_change_reads_again_and_embeds_only_new_texts(
