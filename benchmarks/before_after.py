@@ -12,11 +12,13 @@ import argparse
 from pathlib import Path
 
 from evaluation.catalogue import Catalogue
+from evaluation.judgements import follow_renames
 from evaluation.leakage import groups, split_seen
 from evaluation.measures import Measures, measure
 from evaluation.projection import project
 from evaluation.verdict import compare
 from flows.settings import load_settings
+from indexing.generations import present_names
 from indexing.releases import read_release, served
 from indexing.search import FUSION, RERANKED, Searcher
 
@@ -38,16 +40,20 @@ def main() -> None:
     home, index = settings.open_home(), settings.index()
     releases = {"before": read_release(home, arguments.before), "after": served(home)}
     book = Catalogue(settings.catalogue_url())
-    queries, judgements = book.queries(arguments.split), book.judgements(arguments.split)
+    queries = book.queries(arguments.split)
     measured: dict[str, dict[str, Measures]] = {}
     checksums: dict[str, dict[str, str]] = {}
     for when, release in releases.items():
         searcher = Searcher.open(home, index, release)
+        names = present_names(searcher.documents)
+        judgements = follow_renames(book.judgements(arguments.split), names)
         projection = project(judgements, searcher.chunks.values(), searcher.document_text)
         runs = searcher.runs({query.id: query.text for query in queries if query.id in projection.units})
         measured[when] = {name: measure(run, projection) for name, run in runs.items()}
         checksums[when] = {name: searcher.vector_checksum(name) for name in searcher.generation.names}
-        train = project(book.judgements("train"), searcher.chunks.values(), searcher.document_text)
+        train = project(
+            follow_renames(book.judgements("train"), names), searcher.chunks.values(), searcher.document_text
+        )
         seen = split_seen(projection, train)
         searcher.close()
     slices = {"all": set(projection.units), "seen": set(seen.seen), "unseen": set(seen.unseen)}

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chunking.splitters import ChunkSettings
 from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
     IndexedDocument,
@@ -40,8 +41,8 @@ _BLOCK = 512  # bytes in which the file system counts (stat(2))
 class ScratchIndex:
     """An index that nothing serves: ``settings`` and ``release`` open it in the scratch home with ``Searcher.open``.
 
-    ``bytes`` is what its vectors, keywords and passages take on disk; ``embedded`` counts the passages that went
-    through an encoder to build it.
+    ``max_tokens`` is the budget of a passage. ``bytes`` is what its vectors, keywords and passages take on disk;
+    ``embedded`` counts the passages that went through an encoder to build it.
     """
 
     settings: IndexSettings
@@ -99,7 +100,7 @@ def build_scratch(
     return ScratchIndex(
         settings=settings,
         release=first_release(generation, content, "comparison"),
-        max_tokens=generation.chunk_settings["max_tokens"],
+        max_tokens=ChunkSettings(**generation.chunk_settings).budget,
         chunks=sum(entry.chunks for entry in cut.values()),
         bytes=_bytes_in(scratch.generations / generation.id / "contents" / str(content)),
         embedded=embedded,

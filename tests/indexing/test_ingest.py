@@ -134,6 +134,30 @@ def test_a_changed_document_replaces_its_chunks_and_reembeds_only_what_changed(p
     assert any("16 bar" in str(result["text"]) for result in search(prepared, "operating pressure in bar"))
 
 
+def test_an_edited_clause_of_a_long_document_is_all_that_is_embedded_again(prepared: Home, tmp_path: Path) -> None:
+    clauses = [
+        f"## {i} Clause\n\nItem {i} shall withstand {7 * i} newtons for {i % 60} seconds.\n" for i in range(2000)
+    ]
+    folder = tmp_path / "long"
+    folder.mkdir()
+
+    def write() -> None:
+        (folder / "long.md").write_text("# Long specification\n\n" + "\n".join(clauses), encoding="utf-8")
+
+    write()
+    first = ingest([folder], prepared, SETTINGS)
+    before = _state(prepared)["long.md"]
+    clauses[10] = "## 10 Clause\n\nItem 10 shall withstand 71 newtons, which the second edition added to.\n"
+    write()  # every later passage begins elsewhere now, and has another id
+    second = ingest([folder], prepared, SETTINGS)
+    assert (first.embedded, second.embedded) == (2000, 1)
+    after = _state(prepared)["long.md"]
+    assert len(after) == 2000
+    assert len(after.keys() & before.keys()) == 10
+    vectors = {vector.tobytes() for vector in before.values()}
+    assert sum(vector.tobytes() not in vectors for vector in after.values()) == 1
+
+
 def test_removed_documents_go_only_with_prune(prepared: Home, folder: Path) -> None:
     ingest([folder], prepared, SETTINGS)
     (folder / "sub" / "valve.md").unlink()
