@@ -237,14 +237,17 @@ def _cut_sections(document: Document, settings: ChunkSettings, counter: TokenCou
     """Yield the cuts of every section: pieces packed evenly, headings with the first of them."""
     for path, headings, body in _stretches(document):
         budget = settings.budget - counter.count(prefix(document.title, path, settings.budget, counter))
-        pieces = pieces_of(document, body, whole_block, budget - settings.overlap, counter)
+        pieces = pieces_of(document, body, whole_block, budget, counter)
+        if settings.overlap and cost(pieces) > budget:  # a section that fits is one chunk and repeats nothing
+            budget -= settings.overlap
+            pieces = pieces_of(document, body, whole_block, budget, counter)
         if not pieces:
             yield [Cut(path, headings[0].start, headings[-1].end, ())] if headings else []
             continue
         cuts: list[Cut] = []
         start = headings[0].start if headings else pieces[0].start
         parts: tuple[Part, ...] = ()
-        for i, j in pack(pieces, budget - settings.overlap):
+        for i, j in pack(pieces, budget):
             repeated = tail(document, parts, settings.overlap, start, counter)
             parts = tuple(part for piece in (*repeated, *pieces[i:j]) for part in piece.parts)
             start = parts[0].start if cuts else start

@@ -118,6 +118,11 @@ def test_overlap_repeats_whole_pieces_of_the_same_section(counter: TokenCounter)
     assert chunks[1].start < chunks[0].end <= chunks[1].end
 
 
+def test_a_section_that_fits_is_one_chunk_whatever_the_overlap(counter: TokenCounter) -> None:
+    document = make(*[("paragraph", 0, numbered(10, f"p{i}_")) for i in range(3)])
+    assert len(chunk(document, ChunkSettings(max_tokens=32, overlap=10), counter)) == 1  # title 1 and 30: no 41
+
+
 def test_overlap_never_swallows_the_chunk_before(counter: TokenCounter) -> None:
     document = make(*[("paragraph", 0, numbered(count, name)) for count, name in ((28, "a"), (5, "b"), (28, "c"))])
     chunks = chunk(document, ChunkSettings(max_tokens=41, overlap=10), counter)  # 41 less title and overlap: 30

@@ -8,6 +8,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from chunking.document import Block, BlockKind, Document, Page, Row, Table
 from chunking.encoder_text import clean
@@ -51,17 +54,17 @@ class Writer:
         self.blocks.append(Block(kind, len(self.pages), start, len(self.text), level))
         self.text += "\n\n"
 
-    def table(self, caption: str, header: list[str], rows: list[list[str]], shown: bool, contiguous: bool) -> None:
-        """Write a table with its header or without, and cells in their order or scattered."""
+    def table(self, caption: str, header: list[str], rows: list[list[str]], shown: bool, plain: bool) -> None:
+        """Write a table with its header or without; if not plain, with scattered cells and lines between the rows."""
         start = len(self.text)
         if shown and any(header):
             self.text += "| " + " | ".join(header) + " |\n|---|\n"
         made = []
         for cells in rows:
             at = len(self.text)
-            self.text += "| " + " | ".join(cells if contiguous else reversed(cells)) + " |"
+            self.text += "| " + " | ".join(cells if plain else reversed(cells)) + " |"
             made.append(Row(at, len(self.text), tuple(cells)))
-            self.text += "\n"
+            self.text += "\n" if plain else "\n+---+\n"
         table = Table(caption, tuple(header), tuple(made))
         self.blocks.append(Block("table", len(self.pages), start, len(self.text), table=table))
         self.text += "\n"
@@ -139,6 +142,14 @@ def test_tables_are_cut_between_rows_and_later_parts_lead_with_the_header(
         if before and c.start > before[-1].start:  # only a row that is too long for a chunk is cut
             row = " ".join((table.table.caption, *table.table.header, *before[-1].cells))
             assert counter.estimate(f"A title {row}") + len(before[-1].cells) * 2 + chosen.overlap > chosen.budget // 2
+
+
+def test_a_character_of_many_tokens_is_not_cut_for_ever() -> None:
+    of_bytes = Tokenizer(BPE({character: i for i, character in enumerate(sorted(ByteLevel.alphabet()))}, []))
+    of_bytes.pre_tokenizer = ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    counter = TokenCounter([of_bytes])
+    assert counter.count("日") == 3
+    assert cut_long("a日本", 0, 3, 1, counter) == [(0, 1), (1, 2), (2, 3)]
 
 
 @settings(max_examples=200, deadline=None)
