@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from indexing.home import Home
 
 WORDS = [f"w{number}" for number in range(36)]
+NOBODY = 65534
 TINY_HIDDEN, TINY_POSITIONS = 32, 32
 
 
@@ -20,6 +25,26 @@ def models_home() -> Home:
     """A home that outlives the tests, so that the real models are fetched once (marker ``models``)."""
     root = os.environ.get("SPECMINE_TEST_HOME") or Path(__file__).parents[1] / "var" / "tests"
     return Home(Path(root))
+
+
+@pytest.fixture
+def bound() -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """How to start Python so that permissions bind it: the words before the command, and options of subprocess.run.
+
+    As another user where root runs the tests; where that user cannot reach this Python, as root without the right to
+    pass permissions.
+    """
+    if os.getuid():
+        yield [], {}
+        return
+    as_nobody: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    try:
+        subprocess.run([sys.executable, "-c", "import tokenizers"], check=True, capture_output=True, **as_nobody)
+        yield [], as_nobody
+    except (PermissionError, subprocess.CalledProcessError):
+        if not shutil.which("setpriv"):
+            pytest.skip("neither can another user run this Python nor is setpriv here to give up root's rights")
+        yield ["setpriv", "--bounding-set=-dac_override,-dac_read_search"], {}
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from chunking.worker import Job, Read, Unread, read_and_chunk_all
 from tests.chunking.hostile import CORPUS, WORDS
 
 LIMITS = ReadLimits(seconds=60, memory_mb=1024, unpacked_megabytes=200)
-NOBODY = 65534
 
 
 def read_all(jobs: list[Job], tokenizers: list[Path], workers: int = 2) -> dict[str, Read | Unread]:
@@ -157,26 +155,6 @@ print(json.dumps(ends))
 """
 
 
-@pytest.fixture
-def bound() -> Iterator[tuple[list[str], dict[str, Any]]]:
-    """How to start Python so that permissions bind it: the words before the command, and options of subprocess.run.
-
-    As another user where root runs the tests; where that user cannot reach this Python, as root without the right to
-    pass permissions.
-    """
-    if os.getuid():
-        yield [], {}
-        return
-    as_nobody: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    try:
-        subprocess.run([sys.executable, "-c", "import tokenizers"], check=True, capture_output=True, **as_nobody)
-        yield [], as_nobody
-    except (PermissionError, subprocess.CalledProcessError):
-        if not shutil.which("setpriv"):
-            pytest.skip("neither can another user run this Python nor is setpriv here to give up root's rights")
-        yield ["setpriv", "--bounding-set=-dac_override,-dac_read_search"], {}
-
-
 def test_folders_and_files_without_permission(
     bound: tuple[list[str], dict[str, Any]], tokenizer_files: list[Path]
 ) -> None:
@@ -192,7 +170,7 @@ def test_folders_and_files_without_permission(
         (place / "out").mkdir()
         for path in (place, root, place / "out", *place.rglob("*")):
             if "user" in options:
-                os.chown(path, NOBODY, NOBODY)
+                os.chown(path, options["user"], options["group"])
         (root / "shut.txt").chmod(0)
         (root / "shut").chmod(0)
         (root / "listed").chmod(0o444)  # its names may be seen, nothing in it may be opened
