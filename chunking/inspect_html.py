@@ -90,7 +90,7 @@ def notes_of(page: PageAccount) -> str:
     return "; ".join(notes)
 
 
-def blocks_of(page: PageAccount) -> str:
+def _blocks_of(page: PageAccount) -> str:
     """Return how many blocks of each kind begin on a page, in words."""
     return ", ".join(f"{kind} {count}" for kind, count in page.blocks.items())
 
@@ -104,7 +104,7 @@ def _summary(page: PageAccount) -> dict[str, Any]:
         "page": page.page,
         "label": page.label,
         "characters": page.characters,
-        "blocks": blocks_of(page),
+        "blocks": _blocks_of(page),
         "rows": page.table_rows or "",
         "dropped": page.dropped_lines or "",
         "chunks": page.chunks or "",

@@ -9,12 +9,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from chunking.accounting import DocumentAccount
-from chunking.inspect_html import blocks_of, notes_of, totals_in_words
+from chunking.inspect_html import notes_of, totals_in_words
 from flows.output import table
 from flows.show import shortened
 
 _FIRST_WORDS = 90
-_COUNTS = ["page", "characters", "rows", "left out", "passages", "tokens"]
+_COUNTS = ["page", "characters", "rows", "out", "passages"]
+_SHORT = {
+    "heading": "h",
+    "paragraph": "p",
+    "list": "li",
+    "table": "tab",
+    "caption": "cap",
+    "footnote": "fn",
+    "contents": "toc",
+}
 
 
 def inspection(console: Console, result: Mapping[str, Any], books: DocumentAccount, page: int | None) -> None:
@@ -32,22 +41,25 @@ def inspection(console: Console, result: Mapping[str, Any], books: DocumentAccou
 
 
 def _pages(console: Console, books: DocumentAccount) -> None:
-    columns = ["page", "printed", "characters", "blocks that begin here", "rows", "left out", "passages", "tokens", ""]
+    columns = ["page", "printed", "characters", "blocks", "rows", "out", "passages", "notes"]
     rows = [
         [
             page.page,
             page.label,
             page.characters,
-            blocks_of(page),
+            " ".join(f"{count} {_SHORT.get(kind, kind)}" for kind, count in page.blocks.items()),
             page.table_rows or "",
             page.dropped_lines or "",
             page.chunks or "",
-            page.tokens or "",
             notes_of(page),
         ]
         for page in books.pages
     ]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     console.print(table("", columns, rows, right=_COUNTS))
+    told = ", ".join(f"{short} {kind}" for kind, short in _SHORT.items())
+    console.print(f"[dim]blocks that begin on the page: {told}; out: running lines left out[/dim]", soft_wrap=True)
 
 
 def _blocks(console: Console, result: Mapping[str, Any]) -> None:

@@ -195,7 +195,7 @@ def test_inspect_shows_what_was_read_without_a_home(specmine: Run, somewhere: Pa
     assert "A plate." in (somewhere / "pump.html").read_text(encoding="utf-8")
     assert not (somewhere / "var").exists()
     assert "[bold]pump[/bold]" in specmine("inspect", "pump.md", "--page", "1")[1]
-    assert "heading 2" in specmine("inspect", "pump.md")[1]
+    assert "2 h 2 p" in specmine("inspect", "pump.md")[1]
 
 
 def test_the_doctor_reports_every_check(specmine: Run) -> None:
