@@ -30,9 +30,10 @@ class UnreadableError(Exception):
 class Page:
     """One page of a document: its number (from 1) and its span. An empty span is a page without text.
 
-    ``label`` is the number printed on it, ``dropped`` the running headers and footers that were left out of the text,
-    ``rotation`` by how many degrees the page is turned for display (0, 90, 180 or 270). A ``scanned`` page shows
-    something but has no text of its own; with ``ocr`` its text was recognised in the picture.
+    ``label`` is the number printed on it, ``dropped`` the running headers and footers, and the repeated headers of
+    tables, that were left out of the text, ``rotation`` by how many degrees the page is turned for display (0, 90, 180
+    or 270). A ``scanned`` page shows something but has no text of its own; with ``ocr`` its text was recognised in the
+    picture.
     """
 
     number: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from chunking.document import BlockKind
 from chunking.pdf_lines import PdfLine
+from chunking.pdf_tables import continued
 from chunking.pdf_words import Bookmark
 from chunking.sections import follows, is_contents_heading, is_known_heading, parse_numbered, reads_like_title
 
@@ -41,11 +42,12 @@ _HEADING_WORDS = 160
 
 @dataclass
 class Group:
-    """Lines that make one block."""
+    """Lines that make one block; ``repeated`` are the headers of its table that stand on later pages again."""
 
     kind: BlockKind
     lines: list[PdfLine] = field(default_factory=list)
     level: int = 0
+    repeated: list[PdfLine] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,17 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
                 listing = is_contents_heading(lines[i].text)
             elif not listing:
                 length, level = finder.heading(lines, i)
+            if lines[i].frame and not (leaders or listing):
+                rows = next(list(same) for _, same in itertools.groupby(lines[i:], key=lambda line: id(line.frame)))
+                table = continued(groups[-1].lines, rows) if groups and groups[-1].kind == "table" else None
+                if table and _make_room(groups, footnotes):
+                    groups[-1].repeated += [row for row in rows[:1] if row.text == table[0].text]
+                    groups[-1].lines = table
+                else:
+                    groups += [*footnotes, Group("table", rows)]
+                    footnotes = []
+                i += len(rows)
+                continue
             if length:
                 group = Group("heading", lines[i : i + length], level)
             else:

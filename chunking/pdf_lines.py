@@ -276,7 +276,7 @@ def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, fra
         for text, cell, (left, right) in zip(texts, row, itertools.pairwise(frame.columns), strict=True)
     ]
     return PdfLine(
-        text=" ".join(filter(None, texts)),
+        text=" ".join(filter(None, texts)).replace(SOFT_HYPHEN, ""),
         page=page,
         left=frame.columns[0],
         right=frame.columns[-1],
@@ -321,13 +321,13 @@ def placed(lines: Sequence[PdfLine], tables: Sequence[Sequence[PdfLine]]) -> lis
     merged = list(lines)
     for rows in tables:
         top = rows[0]
-
-        def beside(line: PdfLine, top: PdfLine = top) -> bool:
-            return line.quarter_turns == top.quarter_turns and line.left < top.right and top.left < line.right
-
-        below = next((i for i, line in enumerate(merged) if beside(line) and line.base < top.base), None)
-        above = [i for i, line in enumerate(merged) if beside(line) and line.base >= top.base]
-        at = above[-1] + 1 if below is None and above else len(merged) if below is None else below
+        below = [line.quarter_turns == top.quarter_turns and line.base < top.base for line in merged]
+        same_column = (
+            i for i, line in enumerate(merged) if below[i] and line.left < top.right and top.left < line.right
+        )
+        at = next(same_column, len(merged))
+        while at and below[at - 1] and (at == len(merged) or merged[at - 1].base > merged[at].base):
+            at -= 1  # a short line below the table, that does not reach it
         merged[at:at] = rows
     return merged
 

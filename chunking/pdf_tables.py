@@ -21,6 +21,8 @@ _COLUMN_GAP = 0.4  # times the font size: columns stand farther apart
 _FINER_GAP = 0.7  # times the font size: where rules say that there is a table, so wide a gap may part two cells
 _BLANK = 0.5  # times the font size: words of one cell stand nearer
 _FULLY_RULED = 3  # bands of lines: with more, a rule stands below each row
+_SAME_COLUMN = 3.0  # points between the borders of one column on two pages
+_ENDS = (".", "。", ";", ":", "!", "?", "！", "？")
 _MOST_LINES = 200  # of one table on one page
 _PROSE = 45  # characters: a column of longer cells is text, not figures
 _MARK = re.compile(r"[•●○◦▪■□–—*・‣⁃-]|\(?[\divxlcIVXLC]{1,4}[.)]|\(?[a-zA-Z][.)]|\[\w{1,12}\]|\d+(?:\.\d+)+\.?")
@@ -39,7 +41,7 @@ class GridRow:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table's header, empty where none is recognised, and its rows; all are of one length."""
+    """A table's header, empty where none is recognised, and its rows (at least one); all are of one length."""
 
     header: tuple[str, ...]
     rows: tuple[GridRow, ...]
@@ -54,7 +56,54 @@ def grid(lines: Sequence[PdfLine], join: Callable[[re.Match[str]], str]) -> Grid
     """Return the table of these rows; ``join`` puts together the parts of a word that a line's end divided."""
     rows = [GridRow(line.page, tuple(_DIVIDED.sub(join, cell.text) for cell in line.cells)) for line in lines]
     frame = lines[0].frame
-    return Grid(rows[0].cells, tuple(rows[1:])) if frame and frame.header else Grid((), tuple(rows))
+    named = frame is not None and frame.header and len(rows) > 1
+    return Grid(rows[0].cells, tuple(rows[1:])) if named else Grid((), tuple(rows))
+
+
+# -- tables over several pages ---------------------------------------------------------------------------------------
+
+
+def continued(table: Sequence[PdfLine], rows: Sequence[PdfLine]) -> list[PdfLine] | None:
+    """Return a table with the rows that go on in it on the next page, None where these are a table of their own.
+
+    They go on where the first row repeats the table's, or where they have no header and the columns are as wide. A
+    header that is repeated is left out; a first row that is repeated is a header.
+    """
+    frame, other = table[-1].frame, rows[0].frame
+    if frame is None or other is None or rows[0].page != table[-1].page + 1:
+        return None
+    head = table[0].frame
+    repeated = [cell.text for cell in rows[0].cells] == [cell.text for cell in table[0].cells]
+    shift = other.columns[0] - frame.columns[0]
+    if len(frame.columns) != len(other.columns) or (other.header and not repeated):
+        return None
+    if not repeated:
+        same = all(abs(b - a - shift) <= _SAME_COLUMN for a, b in zip(frame.columns, other.columns, strict=True))
+        return _with_row(table, rows) if same else None
+    if head is not None and not head.header:
+        named = replace(head, header=True)
+        table = [replace(line, frame=named) if line.frame is head else line for line in table]
+    return [*table[:1], *_with_row(table[1:], rows[1:])]
+
+
+def _with_row(table: Sequence[PdfLine], rows: Sequence[PdfLine]) -> list[PdfLine]:
+    """Put rows below a table's, the first into the last where it clearly goes on in it: without a first cell."""
+    if not table or not rows:
+        return [*table, *rows]
+    last, first = table[-1], rows[0]
+    pairs = list(zip(last.cells, first.cells, strict=True))
+    goes_on = [
+        bool(above.text) and not above.text.endswith(_ENDS) and (cell.text[0].islower() or ord(cell.text[0]) > 0x3000)
+        for above, cell in pairs
+        if cell.text
+    ]
+    if first.cells[0].text or not any(goes_on):
+        return [*table, *rows]
+    cells = tuple(
+        replace(above, text=f"{above.text} {cell.text}".strip(), words=above.words + cell.words)
+        for above, cell in pairs
+    )
+    return [*table[:-1], replace(last, text=f"{last.text} {first.text}", cells=cells), *rows[1:]]
 
 
 # -- tables by their columns -----------------------------------------------------------------------------------------

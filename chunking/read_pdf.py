@@ -27,6 +27,7 @@ _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _DEEPEST_INDENT = 80
 _OCR_SHARE = 3  # times the limit of processor time: by the clock, so that the rest has its time
+_CAPTION_LINES = 4
 _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
 
 
@@ -159,9 +160,14 @@ def _assemble(
     length = 0
     blocks: list[Block] = []
     spans: dict[int, tuple[int, int]] = {}
+    captions = _captions(groups)
     for group in groups:
         begin = length
-        table, written = _table(group, begin, words) if group.kind == "table" else (None, _written(group, words))
+        table, written = (
+            _table(group, begin, words, captions.get(id(group), ""))
+            if group.kind == "table"
+            else (None, _written(group, words))
+        )
         for on, text, separator in written:
             spans[on] = (spans.get(on, (length, 0))[0], length + len(text))
             parts += [text, separator]
@@ -169,10 +175,13 @@ def _assemble(
         boxes = _boxes(group.lines, drawn)
         blocks.append(Block(group.kind, group.lines[0].page, begin, length - 2, group.level, boxes, table))
     pages: list[Page] = []
+    repeated: dict[int, list[PdfLine]] = {}
+    for line in itertools.chain.from_iterable(group.repeated for group in groups):
+        repeated.setdefault(line.page, []).append(line)
     for number, (page, lines) in enumerate(zip(drawn, running, strict=True), 1):
         at = pages[-1].end if pages else 0
         start, end = spans.get(number, (at, at))
-        dropped = tuple(line.text for line in lines.lines)
+        dropped = tuple(line.text for line in [*lines.lines, *repeated.get(number, ())])
         pages.append(Page(number, start, end, lines.label or page.label, dropped, page.rotation))
     return "".join(parts), blocks, pages
 
@@ -191,7 +200,24 @@ def _boxes(lines: Sequence[PdfLine], drawn: Sequence[PdfPage]) -> tuple[Box, ...
     return tuple(boxes)
 
 
-def _table(group: Group, begin: int, words: Counter[str]) -> tuple[Table, list[tuple[int, str, str]]]:
+def _captions(groups: Sequence[Group]) -> dict[int, str]:
+    """Return the captions of tables by the group's ``id``: all above or all below, as most of the document's stand."""
+    above: dict[int, str] = {}
+    below: dict[int, str] = {}
+    for first, second in itertools.pairwise(groups):
+        if first.lines[-1].page == second.lines[0].page:
+            if second.kind == "table" and first.kind == "caption":
+                above[id(second)] = _text(first)
+            if first.kind == "table" and second.kind == "caption":
+                below[id(first)] = _text(second)
+    return max(above, below, key=len)
+
+
+def _text(group: Group) -> str:
+    return " ".join(line.text for line in group.lines[:_CAPTION_LINES])
+
+
+def _table(group: Group, begin: int, words: Counter[str], caption: str) -> tuple[Table, list[tuple[int, str, str]]]:
     """Return the table, whose text begins at ``begin``, and what ``_written`` yields for other groups."""
     found = grid(group.lines, lambda match: _joined_word(match[1], match[2], words) + match[2])
     written = [(group.lines[0].page, found.markdown_header, "\n")]
@@ -204,7 +230,7 @@ def _table(group: Group, begin: int, words: Counter[str]) -> tuple[Table, list[t
         at += len(text) + 1
     page, text, _ = written[-1]
     written[-1] = (page, text, "\n\n")
-    return Table("", found.header, tuple(rows)), written
+    return Table(caption, found.header, tuple(rows)), written
 
 
 def _written(group: Group, words: Counter[str]) -> Iterator[tuple[int, str, str]]:

@@ -142,3 +142,48 @@ def test_lists_code_and_indexes_are_no_tables(tmp_path: Path, draw_pdf: Any) -> 
     code = [("mov a,", "b"), ("add a,", "c"), ("ret", "d")]
     pages = [column(numbered), column(grammar), column(index), column(code, font="Courier")]
     assert tables(read(draw_pdf(tmp_path / "a.pdf", pages))) == []
+
+
+def test_a_table_over_pages_is_one_without_the_repeated_header(tmp_path: Path) -> None:
+    rows = [["Name", "Torque"], *([f"M{i}", f"{i} Nm"] for i in range(120))]
+    table = Drawn(rows, colWidths=[90, 90], repeatRows=1, style=[("GRID", (0, 0), (-1, -1), 0.5, black)])
+    below = Paragraph("The text after the table.", CELL)
+    SimpleDocTemplate(str(tmp_path / "a.pdf"), pagesize=(595, 842), invariant=1).build([table, below])
+    document = read(tmp_path / "a.pdf")
+    assert len(document.pages) == 4
+    (found,) = tables(document)
+    assert found.header == ("Name", "Torque")  # known by its repetition alone
+    assert cells(found) == [(f"M{i}", f"{i} Nm") for i in range(120)]
+    assert [box.page for box in document.blocks[0].boxes] == [1, 2, 3, 4]
+    assert [page.dropped for page in document.pages] == [(), *[("Name Torque",)] * 3]
+
+
+def test_a_row_over_a_page_break_is_one(tmp_path: Path, draw_pdf: Any) -> None:
+    def page(first: tuple[str, str, str], *others: tuple[str, str, str]) -> list[Any]:
+        wide = (72.0, 200.0, 350.0)
+        head = row(700, "Part", "Use", "Note", font=BOLD, at=wide)
+        return [
+            *head,
+            *(item for i, cells in enumerate((first, *others)) for item in row(680 - 20 * i, *cells, at=wide)),
+        ]
+
+    first = page(("nut", "holds the bolt", "steel"), ("lid", "keeps the water in and", "see below."))
+    second = page(("", "the dirt out", ""), ("pin", "is turned", "brass"), ("rod", "is drawn", "brass"))
+    (table,) = tables(read(draw_pdf(tmp_path / "a.pdf", [first, second])))
+    assert cells(table) == [
+        ("nut", "holds the bolt", "steel"),
+        ("lid", "keeps the water in and the dirt out", "see below."),
+        ("pin", "is turned", "brass"),
+        ("rod", "is drawn", "brass"),
+    ]
+
+
+def test_a_caption_is_the_tables(tmp_path: Path, draw_pdf: Any) -> None:
+    table = [
+        *row(680, "Part", "Use", font=BOLD),
+        *row(666, "nut", "holds"),
+        *row(652, "lid", "closes"),
+    ]
+    caption = [("Table 3: Parts", 72, 720, 10, BODY)]
+    (found,) = tables(read(draw_pdf(tmp_path / "a.pdf", [caption + table])))
+    assert found.caption == "Table 3: Parts"
