@@ -90,10 +90,13 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation: after ``step`` steps the held-out measure is ``score``; ``loss`` is the mean since the last."""
+    """One evaluation: after ``step`` steps the held-out measure is ``score``; ``loss`` is the mean since the last.
+
+    ``score`` is None in a training without held-out queries.
+    """
 
     step: int
-    score: float
+    score: float | None
     loss: float | None
 
 
@@ -121,12 +124,14 @@ def train(
     encoder: QueryEncoder,
     documents: np.ndarray,
     examples: Sequence[Example],
-    score: Score,
+    score: Score | None,
     settings: TrainSettings,
     folder: Path,
     progress: Progress,
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
+
+    With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by then.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number.
@@ -177,7 +182,7 @@ class _Run:
         self.seconds = 0.0
         self.queries = 0
 
-    def begin(self, score: Score) -> None:
+    def begin(self, score: Score | None) -> None:
         """Measure the encoder as it is, and keep it: the best so far."""
         self.precision = self.settings.precision
         if self.precision == "auto":
@@ -210,17 +215,18 @@ class _Run:
         self.queries += len(batch)
         self.seconds += time.perf_counter() - started
 
-    def evaluate(self, score: Score) -> None:
+    def evaluate(self, score: Score | None) -> None:
         """Measure, then write a checkpoint."""
         self.encoder.module.eval()
         loss = sum(self.losses) / len(self.losses) if self.losses else None
-        self.history.append(Evaluation(self.step, score(self.encoder), loss))
+        self.history.append(Evaluation(self.step, score(self.encoder) if score else None, loss))
         self.losses = []
         self._save()
 
     def best(self) -> Evaluation:
-        """Return the best evaluation, of equals the first."""
-        return max(self.history, key=lambda evaluation: (evaluation.score, -evaluation.step))
+        """Return the best evaluation, of equals the first; the last where there is no score to go by."""
+        scored = [(entry.score, -entry.step, entry) for entry in self.history if entry.score is not None]
+        return max(scored)[2] if scored else self.history[-1]
 
     def patience_is_over(self) -> bool:
         """Tell whether the last ``patience`` evaluations brought nothing better."""

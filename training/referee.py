@@ -23,17 +23,17 @@ DEPTH = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """The queries that judge: those that stop the training, those that decide, and the guard (None without one)."""
+    """The queries that judge: those that stop the training, those that decide, and the guard; None without such."""
 
-    stopping: HeldOut
+    stopping: HeldOut | None
     verdict: HeldOut
     guard: HeldOut | None
 
     @property
     def parts(self) -> dict[str, HeldOut]:
         """The parts that have queries, by name."""
-        parts = {"stopping": self.stopping, "verdict": self.verdict}
-        return {**parts, "guard": self.guard} if self.guard else parts
+        parts = {"stopping": self.stopping, "verdict": self.verdict, "guard": self.guard}
+        return {name: part for name, part in parts.items() if part}
 
 
 BenchRuns = dict[str, Run]

@@ -86,7 +86,7 @@ def retrain(
     """Train every query encoder of the searcher's release, and publish what is proven better.
 
     ``ledger`` gives mined negatives and masks; losses over the whole corpus do without. Raises SpecmineError when
-    there are no queries to train, stop or decide with, when another retraining runs, and when the served release was
+    there are no queries to train or decide with, when another retraining runs, and when the served release was
     changed by somebody else meanwhile (the versions are kept then, and the next run takes them up).
     """
     started = time.monotonic()
@@ -139,8 +139,10 @@ def _compose(
         if outcome.verdict.promoted and release.encoders[outcome.version.encoder] != outcome.version.id
     }
     tell("choosing the fusion", 0, 1)
-    on_stopping: dict[str, Run] = {name: runs["stopping"] for name, runs in sources.after.items()}
-    tuned = choose_fusion(on_stopping, bench.stopping, release.fusion, settings, rule)
+    tuned = release.fusion
+    if bench.stopping is not None:
+        on_stopping: dict[str, Run] = {name: runs["stopping"] for name, runs in sources.after.items()}
+        tuned = choose_fusion(on_stopping, bench.stopping, release.fusion, settings, rule)
     served_runs = fused_runs(sources.before, release.fusion)
     fused = fused_runs(sources.after, release.fusion)
     fusion, fusion_verdict = release.fusion, None

@@ -22,7 +22,7 @@ from indexing.releases import BASE
 from indexing.search import Searcher
 from indexing.stores import BM25
 from mining.ledger import Ledger
-from training.query_training import Trained, TrainSettings, train
+from training.query_training import Score, Trained, TrainSettings, train
 from training.referee import DEPTH, Bench, BenchRuns, bench_runs, encoder_run, judge, verdict_json
 from training.similarity import histograms
 from training.splits import HeldOut, Splits
@@ -30,7 +30,7 @@ from training.targets import Examples
 from training.versions import EncoderVersion, list_versions, register, weights_file
 
 # Bump when the loop makes other weights of the same settings and data.
-_TRAINING_VERSION = 1
+_TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Session:
         return {
             "documents": hashlib.sha256(np.ascontiguousarray(documents).tobytes()).hexdigest(),
             "train": _examples_hash(self.examples),
-            "stopping": _held_out_hash(self.splits.stopping),
+            "stopping": _held_out_hash(self.splits.stopping) if self.splits.stopping else "",
         }
 
     def _train(self, encoder: QueryEncoder, documents: np.ndarray, folder: Path) -> Trained:
@@ -150,13 +150,15 @@ class Session:
             if stale != folder:
                 shutil.rmtree(stale, ignore_errors=True)  # of other data or settings: nobody will continue it
         folder.mkdir(parents=True, exist_ok=True)
-        stopping = self.splits.stopping
-
-        def score(candidate: QueryEncoder) -> float:
-            run = encoder_run(candidate, documents, self.searcher.chunk_ids, stopping)
-            return measure(run, stopping.projection).mean[self.rule.measure]
-
+        score = self._score_on(self.splits.stopping, documents) if self.splits.stopping else None
         return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell)
+
+    def _score_on(self, held_out: HeldOut, documents: np.ndarray) -> Score:
+        def score(candidate: QueryEncoder) -> float:
+            run = encoder_run(candidate, documents, self.searcher.chunk_ids, held_out)
+            return measure(run, held_out.projection).mean[self.rule.measure]
+
+        return score
 
     def _folder(self, name: str, job: str) -> Path:
         return self.home.encoders / name / f"unfinished-{job[:16]}"

@@ -9,15 +9,9 @@ from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import find_leaks, groups
 from evaluation.projection import Projection, project
-from evaluation.split import carve
 from indexing.generations import present_names
 from indexing.home import SpecmineError
 from indexing.search import Searcher
-
-# The share of the training queries that stops the training, where no split of its own is there for it; more than so
-# many would tell little more, and every query set aside is one less to learn from.
-STOPPING_SHARE = 0.1
-MOST_STOPPING = 150
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a retraining. ``guard`` is None without such queries.
+    """The parts of a retraining. ``stopping`` and ``guard`` are None without such queries.
 
     ``leaks`` counts the training queries that were dropped because they nearly repeat a held-out one,
     ``stopping_leaks`` the stopping queries that nearly repeat one that decides.
@@ -41,7 +35,7 @@ class Splits:
     train: tuple[Query, ...]
     train_judgements: tuple[Judgement, ...]
     train_projection: Projection
-    stopping: HeldOut
+    stopping: HeldOut | None
     verdict: HeldOut
     guard: HeldOut | None
     leaks: int
@@ -52,8 +46,8 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
-    on ``test``, else by a tenth of ``train`` (at most 150 queries), near-copies together. Raises SpecmineError when a
-    part would be empty.
+    on ``test``; else by nothing, for every training query that is set aside is one less to learn from. Raises
+    SpecmineError when a part would be empty.
     """
 
     def judged(split: str) -> list[Judgement]:
@@ -81,29 +75,11 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     if stopping is not None:
         kept, more = _without_copies(kept, _queries(stopping))
         leaks += more
-    else:
-        kept, stopping = _carve(searcher, kept, judgements)
     if not kept:
         raise SpecmineError("no training query is left: import a train split with `specmine judgements import`")
     judgements = _of(kept, judgements)
     projection = project(judgements, searcher.chunks.values(), searcher.document_text)
     return Splits(tuple(kept), tuple(judgements), projection, stopping, verdict, guard, leaks, stopping_leaks)
-
-
-def _carve(
-    searcher: Searcher, queries: Sequence[Query], judgements: Sequence[Judgement]
-) -> tuple[list[Query], HeldOut]:
-    try:
-        train, held = carve(queries, min(STOPPING_SHARE, MOST_STOPPING / max(1, len(queries))))
-    except ValueError as error:
-        raise SpecmineError(
-            f"no queries can be set aside of the {len(queries)} training queries to stop by ({error}): "
-            "import more of them, or a dev split beside a test split"
-        ) from None
-    stopping = _held_out(searcher, f"{len(held)} of train", held, judgements)
-    if stopping is None:
-        raise SpecmineError("none of the training queries set aside to stop by has a judged passage in this index")
-    return train, stopping
 
 
 def _held_out(

@@ -206,6 +206,18 @@ def test_the_weights_of_the_best_evaluation_are_kept(spec: EncoderSpec, home: Ho
     assert kept == ["step-00000015", "step-00000045"]
 
 
+def test_without_held_out_queries_the_last_weights_are_kept(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
+    encoder, scored = load_query_encoder(spec, home), load_query_encoder(spec, home)
+    settings = replace(SETTINGS, epochs=3)
+    trained = train(encoder, matrix(), examples(), None, settings, tmp_path / "unscored", silent)
+    rising = scripted([step / 10 for step in range(7)], [])
+    train(scored, matrix(), examples(), rising, settings, tmp_path / "scored", silent)
+    assert trained.best == trained.history[-1]
+    assert trained.best.step == trained.planned_steps
+    assert {entry.score for entry in trained.history} == {None}
+    assert same(weights(encoder), weights(scored))
+
+
 def test_a_harmful_training_ends_early_and_leaves_the_encoder_as_it_was(
     spec: EncoderSpec, home: Home, tmp_path: Path
 ) -> None:

@@ -6,15 +6,14 @@ from evaluation.judgements import Judgement, Query
 from training.splits import split_queries
 
 
-def test_without_a_test_split_dev_decides_and_a_tenth_of_train_stops(world: Any) -> None:
+def test_without_a_test_split_dev_decides_and_all_of_train_trains(world: Any) -> None:
     splits = split_queries(world.searcher(), world.catalogue)
     train = {query.id for query in splits.train}
     assert set(splits.verdict.texts) == {query.id for query in world.catalogue.queries("dev")}
     assert splits.guard is not None
     assert set(splits.guard.texts) == {query.id for query in world.catalogue.queries("guard")}
-    assert 0 < len(splits.stopping.texts) <= 20
-    assert train | set(splits.stopping.texts) == {query.id for query in world.catalogue.queries("train")}
-    assert train.isdisjoint(splits.stopping.texts)
+    assert splits.stopping is None
+    assert train == {query.id for query in world.catalogue.queries("train")}
     assert {judgement.query for judgement in splits.train_judgements} == train
     assert splits.train_projection.units.keys() == train
     assert (splits.leaks, splits.stopping_leaks) == (0, 0)
@@ -25,6 +24,7 @@ def test_with_a_test_split_test_decides_and_dev_stops(world: Any) -> None:
     catalogue.import_split("test", [Query("t", "something else entirely", "test")], [Judgement("t", "d005.txt")])
     splits = split_queries(world.searcher(), catalogue)
     assert set(splits.verdict.texts) == {"t"}
+    assert splits.stopping is not None
     assert splits.stopping.name == "dev"
     assert len(splits.stopping.texts) == 40
     assert len(splits.train) == 200
@@ -45,6 +45,7 @@ def test_near_copies_of_held_out_queries_are_dropped_and_counted(world: Any) -> 
     assert {"train-000-0", "copy-of-guard", "copy-of-dev"}.isdisjoint(train)
     assert splits.leaks == 202 - len(train)
     assert 3 <= splits.leaks <= 4  # the other query of d000 may be as near
+    assert splits.stopping is not None
     assert "dev-100-0" not in splits.stopping.texts
     assert splits.stopping_leaks == 1
 
