@@ -33,6 +33,7 @@ _CAPTION = re.compile(
     r"(?P<mark>\s*[:.：](?=\s|$)|\s+[–—-](?=\s))?(?:\s+|$)",
     re.I,
 )
+_LIST_OF_PAGES = re.compile(r"(?:table of )?contents|(?:\w+ )?index|目\s*次|索\s*引", re.I)
 _RULE_NAME = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+){0,3}\s*(?::|::=|:=|→)(?: one of)?")
 _SYMBOLS = re.compile(r"[\w'\"<>\[\]{}|()*+?/ ,;=&^~%!.-]{1,80}(?<![.,;])")
 _WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -138,8 +139,9 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
     groups: list[Group] = []
     footnotes: list[Group] = []  # of the page before
     listing = False  # below a heading "Contents", up to the next that the outline names
+    leaders = False
     for page in pages:
-        leaders = _is_contents(page)
+        leaders = _is_contents(page, leaders)
         lines, notes = (page, []) if leaders else _parted_footnotes(page, shape.body, bool(footnotes))
         i = 0
         while i < len(lines):
@@ -224,11 +226,17 @@ def _is_marked(line: PdfLine) -> bool:
 # -- contents --------------------------------------------------------------------------------------------------------
 
 
-def _is_contents(lines: Sequence[PdfLine]) -> bool:
-    """Whether a page is one of a table of contents or an index of figures: most lines end in dots and a page number."""
+def _is_contents(lines: Sequence[PdfLine], goes_on: bool) -> bool:
+    """Whether a page is one of a table of contents or an index: most lines end in a page number, with dots before it.
+
+    Without dots where it says "Contents" or "Index" above them, or ``goes_on``: the page before is one.
+    """
     lines = [line for line in lines if not line.frame]
     dotted = sum(1 for line in lines if _DOTTED.search(line.text))
     numbered = sum(1 for line in lines if _LEADER.search(line.text))
+    announced = goes_on or any(_LIST_OF_PAGES.fullmatch(line.text) for line in lines[:4])
+    if announced and len(lines) >= 8 and numbered * 5 > len(lines) * 3:
+        return True
     return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
 
 

@@ -197,7 +197,9 @@ def _gutter(runs: Sequence[_Run]) -> float | None:
 def _is_prose(runs: Sequence[_Run]) -> bool:
     words = sum(len(run.words) for run in runs)
     characters = sum(len(word.text) for run in runs for word in run.words)
-    return len(runs) >= 8 and (words >= 4 * len(runs) or characters >= 25 * len(runs))
+    entries = sum(run.words[0].text[0].isalpha() and run.words[-1].text.isdecimal() for run in runs)  # of an index
+    long = words >= 4 * len(runs) or characters >= 25 * len(runs)
+    return len(runs) >= 8 and (long or entries >= 0.7 * len(runs))
 
 
 def _same_height(left: Sequence[_Run], right: Sequence[_Run]) -> bool:

@@ -207,6 +207,22 @@ def test_contents_are_a_block_of_their_own_kind(tmp_path: Path, draw_pdf: Any) -
     assert "table of contents left out of the chunks: pages 1" in document.warnings
 
 
+@pytest.mark.parametrize(("title", "entry", "font"), [("Index", "valve of kind", BODY), ("索引", "弁の種類", JAPANESE)])
+def test_an_index_without_dots_is_contents_on_all_its_pages(
+    tmp_path: Path, draw_pdf: Any, title: str, entry: str, font: str
+) -> None:
+    def index(first: int) -> list[Any]:
+        columns = [lines([f"{entry} {n + i}, {n + i + 3}" for i in range(10)], x, 680, font=font)
+                   for n, x in ((first, 72), (first + 10, 330))]  # fmt: skip
+        return [item for pair in zip(*columns, strict=True) for item in pair]
+
+    pages = [lines(["The text ends here."]), [(title, 72, 720, 18, font), *index(100)], index(120)]
+    document = read(draw_pdf(tmp_path / "a.pdf", pages))
+    assert [block.kind for block in document.blocks] == ["paragraph", "contents"]
+    numbers = [int(line.split()[-2].rstrip(",")) for line in texts(document, "contents")[0].splitlines()[1:]]
+    assert numbers == list(range(100, 140))  # the left column before the right one
+
+
 def test_blocks_have_a_box_on_every_page_that_they_stand_on(tmp_path: Path, draw_pdf: Any) -> None:
     first = [("alone", 72, 700, 10, BODY), *lines(["a paragraph that", "goes on over the"], top=100)]
     document = read(draw_pdf(tmp_path / "a.pdf", [first, lines(["end of its page"], top=780)]))
