@@ -66,6 +66,7 @@ class Quarantined:
     """A document that could not be read. ``content_hash`` is empty where not even the bytes could be.
 
     ``when`` is the time (UTC, ISO 8601) at which it was first met as it is, empty where that was not written down.
+    ``tried`` names the bytes, the reader and the limits of the attempt: until one of them changes, there is no other.
     """
 
     document: str
@@ -74,6 +75,7 @@ class Quarantined:
     source: str
     content_hash: str = ""
     when: str = ""
+    tried: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def ingest(
             before = old_quarantine.get(file.document_id)
             if clash:
                 quarantine.append(Quarantined(file.document_id, clash, None, str(file.path), content_hash))
-            elif before and before.content_hash == content_hash and before.source == str(file.path):
+            elif before and before.tried == _trial(settings, content_hash) and before.source == str(file.path):
                 quarantine.append(before)
             elif file.document_id in known and known[file.document_id].content_hash == content_hash:
                 unchanged.append(file.document_id)
@@ -220,6 +222,11 @@ def reader_of(settings: IndexSettings) -> int | str:
     if not settings.ocr.enabled:
         return READER_VERSION
     return f"{READER_VERSION} {ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}"
+
+
+def _trial(settings: IndexSettings, content_hash: str) -> str:
+    """Return what names a reading that must end alike: the bytes, the reader and its limits."""
+    return fingerprint_of([content_hash, reader_of(settings), asdict(settings.limits)])
 
 
 def plan_generation(home: Home, settings: IndexSettings) -> Generation:
@@ -324,7 +331,10 @@ def read_and_keep(
     for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
-            unread.append(Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name]))
+            tried = _trial(settings, hashes[name])
+            unread.append(
+                Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
+            )
         elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
             unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
         else:

@@ -183,6 +183,15 @@ def test_bad_documents_are_quarantined_and_the_rest_go_on(prepared: Home, folder
     assert set(read_quarantine(prepared)) == {"picture.pdf", "empty.txt"}
 
 
+def test_what_was_refused_is_read_again_when_the_limits_change(prepared: Home, folder: Path) -> None:
+    (folder / "pages.txt").write_text("A nut.\fThe bolt turns.\fWashers lie flat.", encoding="utf-8")
+    narrow = replace(SETTINGS, limits=ReadLimits(pages=2))
+    refused = ingest([folder], prepared, narrow)
+    assert [entry.reason for entry in refused.quarantine] == ["3 pages, more than the limit of 2"]
+    assert ingest([folder], prepared, narrow).quarantine == tuple(read_quarantine(prepared).values())
+    assert counts(ingest([folder], prepared, SETTINGS)) == (1, 2, 0, 0)
+
+
 def test_an_unreadable_new_state_leaves_the_old_one_served(prepared: Home, folder: Path) -> None:
     ingest([folder], prepared, SETTINGS)
     (folder / "pump.md").write_bytes(b"\xff\xfe\x00bad")
