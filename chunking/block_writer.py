@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from chunking.document import Block, BlockKind, Document, Page, Row, Table, UnreadableError
+from chunking.document import Block, BlockKind, Document, Page, Row, Table, UnreadableError, sha256_file
 from chunking.limits import ReadLimits
 from chunking.markdown_table import markdown_header, markdown_row
 
@@ -60,11 +59,9 @@ class BlockWriter:
         written = zip(self.blocks, self._parts, strict=True)
         heading = next((part for block, part in written if block.kind == "heading"), "")
         text = "\n\n".join(self._parts)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Document(
             id=document_id,
-            content_hash=digest,
+            content_hash=sha256_file(path),
             title=title.strip() or heading or PurePosixPath(document_id).stem,
             text=text,
             pages=(Page(1, 0, len(text)),),

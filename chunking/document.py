@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "caption", "footnote", "contents"]
@@ -169,6 +170,12 @@ def as_shown(chunk: Chunk, text: str | None = None) -> Chunk:
         text=chunk.text if text is None else text[parent.start : parent.end],
         lead="",
     )
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def chunk_id(document: str, start: int, end: int, text: str) -> str:

@@ -10,11 +10,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from chunking.document import SECTION_SEPARATOR, Table
+from chunking.document import SECTION_SEPARATOR
 from chunking.tokens import TokenCounter
+from chunking.wide import WIDE
 
-CJK = "\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
-_CJK_EDGE = re.compile(rf"[{CJK}]")
 _RULING = re.compile(r"[-+=_*~#]{4,}|\.{4,}|(?:\. ){4,}")
 
 
@@ -23,7 +22,7 @@ def clean(text: str) -> str:
     joined: list[str] = []
     for line in _RULING.sub(" ", text).splitlines():
         words = " ".join(line.split())
-        if words and joined and not (_CJK_EDGE.match(joined[-1][-1]) and _CJK_EDGE.match(words[0])):
+        if words and joined and not (WIDE.match(joined[-1][-1]) and WIDE.match(words[0])):
             joined.append(" ")
         if words:
             joined.append(words)
@@ -65,11 +64,3 @@ def row_text(columns: Sequence[str], cells: Sequence[str]) -> str:
     names = (*columns, *[""] * len(cells))
     values = ((name, clean(cell)) for name, cell in zip(names, cells, strict=False))
     return "; ".join(f"{name}: {value}" if name else value for name, value in values if value)
-
-
-def markdown_header(table: Table) -> str:
-    """Return the header of a table as Markdown, two lines; empty where the columns have no names."""
-    if not any(table.header):
-        return ""
-    names = [clean(name).replace("|", r"\|") for name in table.header]
-    return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"

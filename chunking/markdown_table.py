@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """Write a row of a table in Markdown."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    """Write a row of a table in Markdown, every cell on one line."""
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 
 def markdown_header(header: Sequence[str], columns: int) -> str:

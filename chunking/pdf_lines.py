@@ -8,16 +8,15 @@ ordered by their place, column by column where the page has columns.
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chunking.pdf_words import Word, turned_right
+from chunking.wide import WIDE
 
 _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
-_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _MOST_SPACES = 40
 SOFT_HYPHEN = "\u00ad"  # stands in a cell where a word may have a hyphen or none; no document's text has it
 _MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by height alone
@@ -312,7 +311,7 @@ def written_lines(lines: Sequence[Sequence[Word]]) -> str:
         joined = _joined(line)
         if text.endswith("-") and joined[0].islower():
             text = text[:-1] + SOFT_HYPHEN
-        elif text and not text.endswith(SOFT_HYPHEN) and not (_WIDE.match(text[-1]) and _WIDE.match(joined[0])):
+        elif text and not text.endswith(SOFT_HYPHEN) and not (WIDE.match(text[-1]) and WIDE.match(joined[0])):
             text += " "
         text += joined + (SOFT_HYPHEN if line[-1].hyphen else "")
     return text.removesuffix(SOFT_HYPHEN) + ("-" if text.endswith(SOFT_HYPHEN) else "")
@@ -339,7 +338,7 @@ def _joined(words: Sequence[Word]) -> str:
     text = words[0].text
     for before, word in itertools.pairwise(words):
         gap = word.left - before.right
-        wide = _WIDE.match(before.text[-1]) and _WIDE.match(word.text[0])
+        wide = WIDE.match(before.text[-1]) and WIDE.match(word.text[0])
         text += word.text if gap < (0.3 if wide else 0.12) * word.size else " " + word.text
     return text
 

@@ -20,13 +20,13 @@ from chunking.limits import ReadLimits
 from chunking.pdf_rules import Rule, page_rules
 from chunking.pdf_streams import refuse_bombs
 from chunking.progress import at_page
+from chunking.wide import WIDE
 
 _MOST_BOOKMARKS = 20_000
 _DEEPEST_BOOKMARK = 12
 _WORD = re.compile("[^\\s\x02\ufffe]+([\x02\ufffe]?)")  # pdfium writes U+0002 or U+FFFE for a hyphen at a line's end
 _BOLD = re.compile(r"bold|black|heavy|medi(?!um)|demi|cmbx|-bd|-w[6-9]", re.I)
 _MONOSPACED = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|code", re.I)
-_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff]")
 _END = 2048  # bytes at the end of a file within which "startxref" stands
 _FIXED_PITCH = 1  # PDF 32000-1, table 123: font flags
 _FORCE_BOLD = 1 << 18
@@ -215,7 +215,7 @@ def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
             base=base,
             bold=bold,
             # Japanese fonts are of fixed pitch as a rule, and set prose.
-            monospaced=monospaced and not _WIDE.search(word),
+            monospaced=monospaced and not WIDE.search(word),
             hyphen=bool(match[1]),
             quarter_turns=quarter_turns,
             font=name,

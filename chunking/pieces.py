@@ -16,8 +16,9 @@ from typing import cast
 from semchunk.semchunk import chunk as cut_semantically
 
 from chunking.document import Block, Document, Table
-from chunking.encoder_text import CJK, clean, first_words, row_text
+from chunking.encoder_text import clean, first_words, row_text
 from chunking.tokens import TokenCounter
+from chunking.wide import CJK
 
 _SENTENCE = re.compile(
     r"[.!?][\"')\]”’]*\s+(?=[\"'(\[“‘]?[A-Z0-9\u3000-\u9fff])"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections import Counter
@@ -10,21 +9,23 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError
+from chunking.document import Block, Box, Document, Page, Row, Table, UnreadableError, sha256_file
 from chunking.limits import ReadLimits
 from chunking.markdown_table import markdown_row
 from chunking.ocr import OFF, OcrSettings, RecognisedWord, recognise
 from chunking.pdf_grids import ruled_tables
-from chunking.pdf_layout import Group, Running, group_lines, guess_title, outline_headings, running_lines
+from chunking.pdf_headings import guess_title, outline_headings
+from chunking.pdf_layout import Group, group_lines
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
 from chunking.pdf_pictures import showing_pages
+from chunking.pdf_running import Running, running_lines
 from chunking.pdf_tables import aligned_tables, grid
 from chunking.pdf_words import PdfContent, PdfPage, Word, printable, read_content, turned_right
+from chunking.wide import WIDE
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_WIDE = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _DEEPEST_INDENT = 80
 _OCR_SHARE = 3  # times the limit of processor time: by the clock, so that the rest has its time
 _CAPTION_LINES = 4
@@ -46,7 +47,8 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings 
         content.warnings.extend(problems)
         for number, words in recognised.items():
             content.pages[number - 1] = _with_words(content.pages[number - 1], words)
-        kept, running = _laid_out(content.pages)
+        if recognised:
+            kept, running = _laid_out(content.pages)
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:
@@ -58,7 +60,7 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings 
         title = guess_title(kept) or PurePosixPath(document_id).stem
     return Document(
         id=document_id,
-        content_hash=_sha256(path),
+        content_hash=sha256_file(path),
         title=title,
         text=text,
         pages=tuple(pages),
@@ -115,11 +117,6 @@ def _lines(page: PdfPage, number: int) -> list[PdfLine]:
     """Return the lines of a page in reading order, ruled tables row by row."""
     tables, rest = ruled_tables(page.words, page.rules, number)
     return placed(page_lines(rest, number), tables)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _warnings(pages: Sequence[Page], groups: Sequence[Group], lost_bookmarks: int) -> list[str]:
@@ -246,7 +243,7 @@ def _written(group: Group, words: Counter[str]) -> Iterator[tuple[int, str, str]
         elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
             yield line.page, _joined_word(line.text, following.text, words), ""
         else:
-            wide = _WIDE.match(line.text[-1]) and _WIDE.match(following.text[0])
+            wide = WIDE.match(line.text[-1]) and WIDE.match(following.text[0])
             yield line.page, line.text, "" if wide else " "
 
 

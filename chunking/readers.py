@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from chunking.document import LONGEST_TITLE, Document, UnreadableError
@@ -38,8 +39,10 @@ def read(
             _check(os.fstat(descriptor), limits)
             if root is not None and not opened.resolve().is_relative_to(root.resolve()):
                 raise UnreadableError("the file leads out of the folder given")
-            if ocr.enabled and reader is _read_pdf:
-                document = _read_pdf(opened, document_id, limits, ocr)
+            if ocr.enabled and path.suffix.lower() == _PDF:
+                from chunking.read_pdf import read_pdf
+
+                document = read_pdf(opened, document_id, limits, ocr)
             else:
                 document = reader(opened, document_id, limits)
         finally:
@@ -59,63 +62,33 @@ def _check(status: os.stat_result, limits: ReadLimits) -> None:
         raise UnreadableError("the file is empty (0 bytes)")
 
 
-# The libraries of the other formats are loaded with the first document that needs them, so that a process starts fast.
+def _lazily(module: str, function: str) -> Reader:
+    """Return a reader that is imported with the first document that needs it, so that a process starts fast."""
+
+    def reader(path: Path, document_id: str, limits: ReadLimits) -> Document:
+        found: Reader = getattr(import_module(f"chunking.{module}"), function)
+        return found(path, document_id, limits)
+
+    return reader
 
 
-def _read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings = OFF) -> Document:
-    from chunking.read_pdf import read_pdf
-
-    return read_pdf(path, document_id, limits, ocr)
-
-
-def _read_markdown(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_markdown import read_markdown
-
-    return read_markdown(path, document_id, limits)
-
-
-def _read_html(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_html import read_html
-
-    return read_html(path, document_id, limits)
-
-
-def _read_docx(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_docx import read_docx
-
-    return read_docx(path, document_id, limits)
-
-
-def _read_xlsx(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_xlsx import read_xlsx
-
-    return read_xlsx(path, document_id, limits)
-
-
-def _read_reqif(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_reqif import read_reqif
-
-    return read_reqif(path, document_id, limits)
-
-
-def _read_reqifz(path: Path, document_id: str, limits: ReadLimits) -> Document:
-    from chunking.read_reqif import read_reqifz
-
-    return read_reqifz(path, document_id, limits)
-
+_PDF = ".pdf"
+_MARKDOWN = _lazily("read_markdown", "read_markdown")
+_HTML = _lazily("read_html", "read_html")
+_XLSX = _lazily("read_xlsx", "read_xlsx")
 
 READERS: dict[str, Reader] = {
-    ".pdf": _read_pdf,
+    _PDF: _lazily("read_pdf", "read_pdf"),
     ".txt": read_text,
     ".text": read_text,
-    ".md": _read_markdown,
-    ".markdown": _read_markdown,
-    ".html": _read_html,
-    ".htm": _read_html,
-    ".xhtml": _read_html,
-    ".docx": _read_docx,
-    ".xlsx": _read_xlsx,
-    ".xlsm": _read_xlsx,
-    ".reqif": _read_reqif,
-    ".reqifz": _read_reqifz,
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".xhtml": _HTML,
+    ".docx": _lazily("read_docx", "read_docx"),
+    ".xlsx": _XLSX,
+    ".xlsm": _XLSX,
+    ".reqif": _lazily("read_reqif", "read_reqif"),
+    ".reqifz": _lazily("read_reqif", "read_reqifz"),
 }

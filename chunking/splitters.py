@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from chunking.document import Block, Chunk, Document, Parent, chunk_id
-from chunking.encoder_text import clean, markdown_header, prefix, whole_prefix
+from chunking.encoder_text import clean, prefix, whole_prefix
+from chunking.markdown_table import markdown_header
 from chunking.pieces import Part, Piece, Span, Unit, cost, pack, pieces_of, sentences, tail, whole_block, words
 from chunking.sections import sections
 from chunking.tokens import TokenCounter
@@ -124,7 +125,9 @@ def _pages(document: Document, start: int, end: int, page_starts: list[int]) -> 
 def _lead(cut: Cut) -> str:
     """Return the header of the table that the chunk begins in the rows of."""
     table = cut.parts[0].block.table if cut.parts and cut.parts[0].start == cut.start else None
-    return markdown_header(table) if table and table.rows and cut.start >= table.rows[0].start else ""
+    if table is None or not any(table.header) or not table.rows or cut.start < table.rows[0].start:
+        return ""
+    return markdown_header(table.header, len(table.header))
 
 
 def _halves(document: Document, cut: Cut, tokens: int, settings: ChunkSettings) -> list[Cut]:

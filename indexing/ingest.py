@@ -17,6 +17,7 @@ from typing import Any
 
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
+from chunking.document import sha256_file
 from chunking.ocr import version as ocr_version
 from chunking.splitters import ChunkSettings
 from chunking.stored import load_chunks
@@ -42,7 +43,6 @@ from indexing.home import (
     is_whole,
     read_json,
     remove_partials,
-    sha256_file,
     write_artifact,
     write_json,
 )
@@ -53,7 +53,7 @@ from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 15
+READER_VERSION = 16
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
@@ -153,24 +153,7 @@ def ingest(
         found, refused = discover(paths)
         quarantine = [Quarantined(entry.document_id, entry.reason, None, str(entry.path)) for entry in refused]
         hashes = _hash_files(found, quarantine, tell)
-        old_quarantine = read_quarantine(home)
-        wanted: dict[str, Found] = {}
-        unchanged: list[str] = []
-        for file in found:
-            content_hash = hashes.get(file.document_id)
-            if content_hash is None:
-                continue
-            clash = _clash(known.get(file.document_id), file)
-            before = old_quarantine.get(file.document_id)
-            if clash:
-                quarantine.append(Quarantined(file.document_id, clash, None, str(file.path), content_hash))
-            elif before and before.tried == _trial(settings, content_hash) and before.source == str(file.path):
-                quarantine.append(before)
-            elif file.document_id in known and known[file.document_id].content_hash == content_hash:
-                unchanged.append(file.document_id)
-            else:
-                wanted[file.document_id] = file
-
+        wanted, unchanged = _sort(found, hashes, known, read_quarantine(home), settings, quarantine)
         sources = {name: file.path for name, file in wanted.items()}
         roots = {name: file.root for name, file in wanted.items()}
         renames = find_renames(known, {name: hashes[name] for name in (*unchanged, *wanted)})
@@ -192,7 +175,7 @@ def ingest(
         )
         out = [*removed, *renames.values()]
         kept = {name: entry for name, entry in known.items() if name not in documents and name not in out}
-        kept |= _moved(known, [file for file in found if file.document_id in unchanged])
+        kept |= _moved(known, unchanged)
         release = _publish(home, generation, settings, served, kept, documents, out, tell)
         if release and not documents and not out and kept != known:  # files moved to another folder, nothing else
             write_documents(home, generation.id, release.content, kept)
@@ -217,6 +200,37 @@ def ingest(
     )
 
 
+def _sort(
+    found: Sequence[Found],
+    hashes: Mapping[str, str],
+    known: Mapping[str, IndexedDocument],
+    refused: Mapping[str, Quarantined],
+    settings: IndexSettings,
+    quarantine: list[Quarantined],
+) -> tuple[dict[str, Found], dict[str, Found]]:
+    """Return, by document, the files to take in and those that are indexed as they are; add the others to quarantine.
+
+    What was ``refused`` before with the same bytes, reader and limits is not tried again.
+    """
+    reader = reader_of(settings)
+    wanted: dict[str, Found] = {}
+    unchanged: dict[str, Found] = {}
+    for file in found:
+        name = file.document_id
+        if name not in hashes:
+            continue
+        before = refused.get(name)
+        if clash := _clash(known.get(name), file):
+            quarantine.append(Quarantined(name, clash, None, str(file.path), hashes[name]))
+        elif before and before.source == str(file.path) and before.tried == _trial(settings, reader, hashes[name]):
+            quarantine.append(before)
+        elif name in known and known[name].content_hash == hashes[name]:
+            unchanged[name] = file
+        else:
+            wanted[name] = file
+    return wanted, unchanged
+
+
 def reader_of(settings: IndexSettings) -> int | str:
     """Return what decides which text is read from a file: the reader's version and, where it is on, the recognition."""
     if not settings.ocr.enabled:
@@ -224,9 +238,9 @@ def reader_of(settings: IndexSettings) -> int | str:
     return f"{READER_VERSION} {ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}"
 
 
-def _trial(settings: IndexSettings, content_hash: str) -> str:
+def _trial(settings: IndexSettings, reader: int | str, content_hash: str) -> str:
     """Return what names a reading that must end alike: the bytes, the reader and its limits."""
-    return fingerprint_of([content_hash, reader_of(settings), asdict(settings.limits)])
+    return fingerprint_of([content_hash, reader, asdict(settings.limits)])
 
 
 def plan_generation(home: Home, settings: IndexSettings) -> Generation:
@@ -325,20 +339,21 @@ def read_and_keep(
     jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
     chunking = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
+    reader = reader_of(settings)
     unread: list[Quarantined] = []
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
     for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
-            tried = _trial(settings, hashes[name])
+            tried = _trial(settings, reader, hashes[name])
             unread.append(
                 Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
             )
         elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
             unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
         else:
-            _keep_read(home, keys[name], outcome, hashes[name], reader_of(settings))
+            _keep_read(home, keys[name], outcome, hashes[name], reader)
         done += 1
         tell("reading", done, len(sources))
     failed = {entry.document for entry in unread}
@@ -412,12 +427,12 @@ def _with_former_names(
     }
 
 
-def _moved(known: Mapping[str, IndexedDocument], unchanged: Sequence[Found]) -> dict[str, IndexedDocument]:
+def _moved(known: Mapping[str, IndexedDocument], unchanged: Mapping[str, Found]) -> dict[str, IndexedDocument]:
     """Return the unchanged documents whose file is in another place now, with that place."""
     return {
-        file.document_id: replace(known[file.document_id], source=str(file.path))
-        for file in unchanged
-        if known[file.document_id].source != str(file.path)
+        name: replace(known[name], source=str(file.path))
+        for name, file in unchanged.items()
+        if known[name].source != str(file.path)
     }
 
 

@@ -27,8 +27,9 @@ from typing import Any
 
 from safetensors import safe_open
 
+from chunking.document import sha256_file
 from indexing.convert import CONVERSION, convert
-from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, sha256_file, sync, write_artifact
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, sync, write_artifact
 from indexing.specs import (
     CrossEncoderSpec,
     EncoderSpec,

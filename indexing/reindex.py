@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chunking.accounting import account
+from chunking.document import sha256_file
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, save
 from chunking.tokens import TokenCounter
@@ -30,7 +31,7 @@ from indexing.generations import (
     vectors_file,
     write_documents,
 )
-from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, sha256_file, write_artifact, write_json
+from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, write_artifact, write_json
 from indexing.ingest import document_key, first_release, plan_generation, read_and_keep, reader_of, write_content
 from indexing.models import tokenizer_file
 from indexing.releases import BASE, Release, publish, served
@@ -94,6 +95,11 @@ class ReindexReport:
 
 def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
     """Return what ``reindex`` would do now. Raises SpecmineError when nothing is indexed."""
+    return _plan(home, settings)[0]
+
+
+def _plan(home: Home, settings: IndexSettings) -> tuple[ReindexPlan, list[str]]:
+    """Return the plan, and the documents that are to be read again."""
     release = served(home)
     old, new = read_generation(home, release.generation), plan_generation(home, settings)
     documents = read_documents(home, old.id, release.content)
@@ -107,9 +113,11 @@ def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
         for encoder in new.encoders
     }
     to_cut = [name for name in documents if not is_whole(document_folder(home, keys[name]))]
-    to_read = sum(_to_read_again(home, settings, documents[name]) for name in to_cut)
+    reader = reader_of(settings)
+    to_read = [name for name in to_cut if _to_read_again(home, reader, documents[name])]
     changes = tuple(_changes(old, new))
-    return ReindexPlan(old.id, new.id, changes, len(documents), to_read, len(to_cut) - to_read, passages)
+    plan = ReindexPlan(old.id, new.id, changes, len(documents), len(to_read), len(to_cut) - len(to_read), passages)
+    return plan, to_read
 
 
 def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexReport:
@@ -120,11 +128,12 @@ def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexR
     started = time.monotonic()
     with home.exclusive():
         remove_partials(home.documents)
-        plan = plan_reindex(home, settings)
+        plan, to_read = _plan(home, settings)
         release = served(home)
         generation = plan_generation(home, settings)
         documents = read_documents(home, release.generation, release.content)
-        read, unread = _read_again(home, settings, generation, documents, progress)
+        again = {name: documents[name] for name in to_read}
+        read, unread = _read_again(home, settings, generation, again, progress)
         rest = {name: entry for name, entry in documents.items() if name not in read}
         cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
         keys = {name: entry.key for name, entry in cut.items()}
@@ -171,24 +180,17 @@ def _read_again(
     documents: Mapping[str, IndexedDocument],
     progress: Progress,
 ) -> tuple[dict[str, IndexedDocument], dict[str, str]]:
-    """Read the documents that an older reader made; return them, and why some could not be read."""
-    keys = {name: document_key(name, entry.content_hash, generation) for name, entry in documents.items()}
-    sources = {
-        name: Path(entry.source)
-        for name, entry in documents.items()
-        if not is_whole(document_folder(home, keys[name])) and _to_read_again(home, settings, entry)
-    }
-    if not sources:
-        return {}, {}
-    hashes = {name: documents[name].content_hash for name in sources}
+    """Read documents that an older reader made from their files; return them, and why some could not be read."""
+    sources = {name: Path(entry.source) for name, entry in documents.items()}
+    hashes = {name: entry.content_hash for name, entry in documents.items()}
     read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
     read = {name: replace(entry, formerly=documents[name].formerly) for name, entry in read.items()}
     return read, {entry.document: entry.reason for entry in unread}
 
 
-def _to_read_again(home: Home, settings: IndexSettings, entry: IndexedDocument) -> bool:
+def _to_read_again(home: Home, reader: int | str, entry: IndexedDocument) -> bool:
     """Tell whether another reader made what is stored of a document, and its file is there with the same bytes."""
-    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == reader_of(settings):
+    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == reader:
         return False
     try:
         return sha256_file(Path(entry.source)) == entry.content_hash

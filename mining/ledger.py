@@ -24,7 +24,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, sha256_file, write_artifact, write_json
+from chunking.document import sha256_file
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 
 FORMAT = 1
 LATEST = "latest"

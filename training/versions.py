@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chunking.document import sha256_file
 from indexing.encoders import QueryEncoder, encoder_fingerprint, load_query_encoder
-from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, sha256_file, write_artifact, write_json
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.specs import EncoderSpec
 
 WEIGHTS = "model.safetensors"

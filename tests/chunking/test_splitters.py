@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chunking.document import Block, BlockKind, Document, Page, Parent, Row, Table, UnreadableError
-from chunking.encoder_text import clean, markdown_header, prefix
+from chunking.encoder_text import clean, prefix
 from chunking.limits import ReadLimits
+from chunking.markdown_table import markdown_header
 from chunking.pieces import Piece, pack, sentences
 from chunking.read_text import read_text
 from chunking.splitters import SPLITTERS, ChunkSettings, chunk, shortened
@@ -275,7 +276,7 @@ def test_a_table_without_its_header_in_the_text_leads_with_it(counter: TokenCoun
     bare = Table("", (), document.blocks[0].table.rows)  # type: ignore[union-attr]
     [c] = chunk(replace(document, blocks=(replace(document.blocks[0], table=bare),)), ChunkSettings(), counter)
     assert (c.lead, c.encoder_text) == ("", "T\nM8; 25")
-    assert markdown_header(Table("", ("a|b", ""), ())) == "| a\\|b |  |\n|---|---|"
+    assert markdown_header(("a|b", ""), 2) == "| a\\|b |  |\n|---|---|"
 
 
 # -- captions, footnotes, contents -----------------------------------------------------------------------------------
