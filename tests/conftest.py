@@ -27,6 +27,19 @@ def models_home() -> Home:
     return Home(Path(root))
 
 
+@pytest.fixture(scope="session")
+def data_folder() -> Callable[[str], Path]:
+    """Return a function that gives a folder of real documents by name (marker ``data``), or skips the test."""
+    root = Path(os.environ.get("SPECMINE_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+    def folder(name: str) -> Path:
+        if not (root / name).is_dir():
+            pytest.skip(f"the documents are not there: set SPECMINE_TEST_DATA to the folder that has {name}/")
+        return root / name
+
+    return folder
+
+
 @pytest.fixture
 def bound() -> Iterator[tuple[list[str], dict[str, Any]]]:
     """How to start Python so that permissions bind it: the words before the command, and options of subprocess.run.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,9 +12,11 @@ import pytest
 from chunking.document import Chunk, Document
 from chunking.limits import ReadLimits
 from chunking.readers import read
-from chunking.sections import parse_numbered
 from chunking.splitters import SPLITTERS, ChunkSettings, chunk
 from chunking.tokens import TokenCounter
+from tests.chunking import judged_rfcs
+
+DataFolder = Callable[[str], Path]
 
 pytestmark = pytest.mark.data
 
@@ -26,38 +27,15 @@ SETTINGS = [ChunkSettings(splitter, max_tokens=200, overlap=37) for splitter in 
 COARSE = {("rfc2328.txt", number) for number in ("9", "10", "11", "13", "16", "A.4.5")} | {("rfc8613.txt", "3")}
 
 
-@pytest.fixture(scope="module")
-def data() -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    root = Path(os.environ.get("SPECMINE_TEST_DATA", beside))
-    if not (root / "rfc").is_dir():
-        pytest.skip("the judged corpora are not there: set SPECMINE_TEST_DATA to their folder")
-    return root
-
-
-def number_of(heading: str) -> str:
-    found = parse_numbered(heading)
-    return ".".join(chr(part - 1000 + 64) if part > 1000 else str(part) for part in found.number) if found else ""
-
-
-def judged_sections(data: Path, every: int) -> dict[str, set[tuple[str, int, int]]]:
-    """Return document → judged (section number, start, end), of one document in ``every``."""
-    sections: dict[str, set[tuple[str, int, int]]] = {}
-    for split in ("dev", "train"):
-        for line in (data / "rfc" / f"judgements.{split}.jsonl").read_text().splitlines():
-            judged = json.loads(line)
-            if (judged["document"], judged["section"]) not in COARSE:
-                found = sections.setdefault(judged["document"], set())
-                found.add((judged["section"], judged["start"], judged["end"]))
-    return {name: sections[name] for name in sorted(sections)[::every]}
-
-
 def test_judged_rfc_sections_begin_with_their_heading_and_hold_their_chunks(
-    data: Path, counter: TokenCounter, check_chunks: object
+    data_folder: DataFolder, counter: TokenCounter, check_chunks: object
 ) -> None:
     spans = headed = inside = named = 0
-    for name, judged in judged_sections(data, every=6).items():
-        document = read(data / "rfc" / "documents" / name, name, ReadLimits())
+    rfcs = data_folder("rfc")
+    judged_sections = judged_rfcs.sections(rfcs)
+    for name in sorted(judged_sections)[::6]:
+        judged = {place for place in judged_sections[name] if (name, place[0]) not in COARSE}
+        document = read(rfcs / "documents" / name, name, ReadLimits())
         headings = {block.start: block for block in document.blocks if block.kind == "heading"}
         chunks = chunk(document, ChunkSettings(), counter)
         check_chunks(document, chunks, ChunkSettings(), counter)  # type: ignore[operator]
@@ -65,11 +43,12 @@ def test_judged_rfc_sections_begin_with_their_heading_and_hold_their_chunks(
             spans += 1
             block = headings.get(start)
             headed += (
-                block is not None and number_of(" ".join(document.text[block.start : block.end].split())) == number
+                block is not None
+                and judged_rfcs.number_of(" ".join(document.text[block.start : block.end].split())) == number
             )
             paths = [part.section for part in chunks if start <= part.start and part.end <= end]
             inside += len(paths)
-            named += sum(bool(path) and number_of(path[-1]) == number for path in paths)
+            named += sum(bool(path) and judged_rfcs.number_of(path[-1]) == number for path in paths)
     assert spans > 250
     assert headed / spans >= 0.99
     assert named / inside >= 0.98
@@ -77,26 +56,30 @@ def test_judged_rfc_sections_begin_with_their_heading_and_hold_their_chunks(
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.splitter)
 def test_every_splitter_covers_real_documents(
-    data: Path, both: TokenCounter, check_chunks: object, settings: ChunkSettings
+    data_folder: DataFolder, both: TokenCounter, check_chunks: object, settings: ChunkSettings
 ) -> None:
-    paths = [data / "rfc" / "documents" / "rfc2328.txt", *sorted((data / "jaquad" / "documents").glob("*.txt"))[::40]]
+    paths = [
+        data_folder("rfc") / "documents" / "rfc2328.txt",
+        *sorted((data_folder("jaquad") / "documents").glob("*.txt"))[::40],
+    ]
     for path in paths:
         document = read(path, path.name, ReadLimits())
         chunks = chunk(document, settings, both)
         check_chunks(document, chunks, settings, both)  # type: ignore[operator]
 
 
-def test_rfc_titles(data: Path) -> None:
-    titles = json.loads((data / "rfc" / "titles.json").read_text())
+def test_rfc_titles(data_folder: DataFolder) -> None:
+    rfcs = data_folder("rfc")
+    titles = json.loads((rfcs / "titles.json").read_text())
     names = sorted(titles)[::5]
-    read_titles = {name: read(data / "rfc" / "documents" / name, name, ReadLimits()).title for name in names}
+    read_titles = {name: read(rfcs / "documents" / name, name, ReadLimits()).title for name in names}
     right = [name for name in names if read_titles[name].lower() == titles[name].lower()]
     assert len(right) / len(names) >= 0.95, {name: read_titles[name] for name in names if name not in right}
 
 
-def test_japanese_articles_are_cut_at_sentence_ends(data: Path, both: TokenCounter) -> None:
+def test_japanese_articles_are_cut_at_sentence_ends(data_folder: DataFolder, both: TokenCounter) -> None:
     ends = total = 0
-    for path in sorted((data / "jaquad" / "documents").glob("*.txt"))[::12]:
+    for path in sorted((data_folder("jaquad") / "documents").glob("*.txt"))[::12]:
         chunks = chunk(read(path, path.name, ReadLimits()), ChunkSettings(), both)
         total += len(chunks)
         ends += sum(part.text.endswith(("。", "」", "』", ")", "！", "？")) for part in chunks)
@@ -107,13 +90,14 @@ def test_japanese_articles_are_cut_at_sentence_ends(data: Path, both: TokenCount
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_all_pdfs_are_read_and_their_pages_add_up(
-    data: Path,
+    data_folder: DataFolder,
     counter: TokenCounter,
     check_books: Callable[[Document, Sequence[Chunk]], None],
     check_chunks: Callable[[Document, Sequence[Chunk], ChunkSettings, TokenCounter], None],
 ) -> None:
+    pdfs = data_folder("pdfs")
     documents: dict[str, Document] = {}
-    for path in sorted((data / "pdfs").glob("*.pdf")):
+    for path in sorted(pdfs.glob("*.pdf")):
         document = documents[path.stem] = read(path, path.name, ReadLimits())
         for settings in (ChunkSettings(), *SETTINGS):
             chunks = chunk(document, settings, counter)
@@ -125,7 +109,7 @@ def test_all_pdfs_are_read_and_their_pages_add_up(
         assert all(document.text[page.start : page.end].strip() for page in document.pages if page not in empty)
         assert len(empty) < len(document.pages) / 8
         assert sum(block.kind == "heading" for block in document.blocks) >= 40
-    counted = {path.stem: len(pypdf.PdfReader(path).pages) for path in (data / "pdfs").glob("*.pdf")}
+    counted = {path.stem: len(pypdf.PdfReader(path).pages) for path in pdfs.glob("*.pdf")}
     assert {stem: len(document.pages) for stem, document in documents.items()} == counted
     assert sum(counted.values()) == 5442
     assert "evaluates an If-Match condition MUST NOT perform the requested method if" in documents["rfc9110"].text

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,12 @@ import pytest
 from chunking.document import Document
 from chunking.limits import ReadLimits
 from chunking.readers import read
-from chunking.sections import parse_numbered, sections
+from chunking.sections import sections
+from tests.chunking import judged_rfcs
 
 pytestmark = pytest.mark.data
 
 WANTED = 0.98
-
-
-@pytest.fixture(scope="module")
-def rfc() -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SPECMINE_TEST_DATA", beside)) / "rfc"
-    if not folder.is_dir():
-        pytest.skip("the judged RFCs are not there: set SPECMINE_TEST_DATA to the folder of the judged corpora")
-    return folder
-
-
-def number_of(heading: str) -> str:
-    found = parse_numbered(heading)
-    return ".".join(chr(part - 1000 + 64) if part > 1000 else str(part) for part in found.number) if found else ""
 
 
 def paths_by_span(document: Document) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -44,7 +30,7 @@ def paths_by_span(document: Document) -> list[tuple[int, int, tuple[str, ...]]]:
 
 def kind_of_failure(path: tuple[str, ...], wanted: str) -> str:
     """Say in what way a path is not that of the wanted section."""
-    numbers = [number_of(heading) for heading in path]
+    numbers = [judged_rfcs.number_of(heading) for heading in path]
     if not path:
         return "in no section"
     if not any(numbers):
@@ -54,22 +40,18 @@ def kind_of_failure(path: tuple[str, ...], wanted: str) -> str:
     return "in another section"
 
 
-def test_judged_spans_begin_in_the_section_they_were_judged_to_be(rfc: Path) -> None:
-    judged: dict[str, set[tuple[str, int]]] = {}
-    for split in ("train", "dev"):
-        for line in (rfc / f"judgements.{split}.jsonl").read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            judged.setdefault(entry["document"], set()).add((entry["section"], entry["start"]))
+def test_judged_spans_begin_in_the_section_they_were_judged_to_be(data_folder: Callable[[str], Path]) -> None:
+    rfcs = data_folder("rfc")
     ends = total = 0
     failures: list[tuple[str, str, str]] = []
-    for name, places in sorted(judged.items()):
-        document = read(rfc / "documents" / name, name, ReadLimits())
+    for name, places in sorted(judged_rfcs.sections(rfcs).items()):
+        document = read(rfcs / "documents" / name, name, ReadLimits())
         spans = paths_by_span(document)
-        for wanted, start in places:
+        for wanted, start in {(number, start) for number, start, _ in places}:
             total += 1
             # The start may lie on the white space before the heading, which is in no section.
             path = next((path for first, last, path in spans if start < last), ())
-            numbers = [number_of(heading) for heading in path]
+            numbers = [judged_rfcs.number_of(heading) for heading in path]
             if numbers and numbers[-1] == wanted:
                 ends += 1
             # A section without text of its own leads on into its first subsection.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,8 @@ GOALS = {
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("SPECMINE_TEST_DATA", beside)) / "pdfs"
-    if not folder.is_dir():
-        pytest.skip("the documents are not there: set SPECMINE_TEST_DATA to the folder that has pdfs/")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def scores(folder: Path) -> dict[str, truth.Scores]:
+def scores(data_folder: Callable[[str], Path]) -> dict[str, truth.Scores]:
+    folder = data_folder("pdfs")
     found = {
         name: truth.score(read_pdf(folder / name, name, ReadLimits()), folder / name, pages)
         for name, pages in truth.load().items()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pypdfium2
@@ -31,11 +31,10 @@ def rows_of(table: Table) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("truth", TRUTH, ids=[truth["document"] for truth in TRUTH])
-def test_cells_stand_in_their_columns(truth: dict[str, object], tmp_path: Path) -> None:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    source = Path(os.environ.get("SPECMINE_TEST_DATA", beside)) / "pdfs" / str(truth["document"])
-    if not source.is_file():
-        pytest.skip("the documents are not there: set SPECMINE_TEST_DATA to the folder that has pdfs/")
+def test_cells_stand_in_their_columns(
+    truth: dict[str, object], data_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    source = data_folder("pdfs") / str(truth["document"])
     wanted: Counter[tuple[int, str]] = Counter()
     found: Counter[tuple[int, str]] = Counter()
     with pypdfium2.PdfDocument(source) as document:

@@ -1,6 +1,6 @@
 """The real judged corpora: RFC (spans), JaQuAD (spans, Japanese) and Cranfield (BEIR, whole documents)."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +12,6 @@ from evaluation.measures import measure
 from evaluation.projection import project
 
 pytestmark = pytest.mark.data
-
-
-@pytest.fixture(scope="module")
-def data() -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    root = Path(os.environ.get("SPECMINE_TEST_DATA", beside))
-    if not (root / "rfc").is_dir():
-        pytest.skip("the judged corpora are not there: set SPECMINE_TEST_DATA to their folder")
-    return root
 
 
 def windows(folder: Path, size: int) -> list[Chunk]:
@@ -39,9 +30,9 @@ def windows(folder: Path, size: int) -> list[Chunk]:
     ("corpus", "train", "dev"), [("rfc", (3250, 3428), (514, 538)), ("jaquad", (717, 717), (99, 99))]
 )
 def test_every_span_maps_whatever_the_chunking(
-    data: Path, corpus: str, train: tuple[int, int], dev: tuple[int, int]
+    data_folder: Callable[[str], Path], corpus: str, train: tuple[int, int], dev: tuple[int, int]
 ) -> None:
-    folder = data / corpus
+    folder = data_folder(corpus)
     splits = {
         split: read_split(folder / f"queries.{split}.jsonl", folder / f"judgements.{split}.jsonl", split)
         for split in ("train", "dev")
@@ -69,8 +60,8 @@ def test_every_span_maps_whatever_the_chunking(
     )
 
 
-def test_spans_and_the_quotes_they_hold_agree(data: Path) -> None:
-    folder = data / "jaquad"
+def test_spans_and_the_quotes_they_hold_agree(data_folder: Callable[[str], Path]) -> None:
+    folder = data_folder("jaquad")
     files = read_split(folder / "queries.dev.jsonl", folder / "judgements.dev.jsonl", "dev")
     chunks = windows(folder / "documents", 400)
 
@@ -86,8 +77,8 @@ def test_spans_and_the_quotes_they_hold_agree(data: Path) -> None:
         assert set(by_span.positives(query)) <= set(by_quote.positives(query))
 
 
-def test_beir_judges_whole_documents(data: Path) -> None:
-    folder = data / "cranfield"
+def test_beir_judges_whole_documents(data_folder: Callable[[str], Path]) -> None:
+    folder = data_folder("cranfield")
     files = read_split(folder / "queries.jsonl", folder / "qrels" / "dev.tsv", "dev")
     documents = sorted({judgement.document for judgement in files.judgements})
     chunks = [Chunk(f"{id}/{i}", id, id, i, (), 1, 1, 0, 9, "", "", 1) for id in documents for i in range(2)]

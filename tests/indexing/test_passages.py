@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from indexing.models import fetch, tokenizer_file
 from indexing.settings import IndexSettings, reserved_tokens
 from indexing.specs import E5_SMALL, PROFILES, EncoderSpec
 
-DATA = Path(os.environ.get("SPECMINE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SAMPLES = Path(__file__).parents[2] / "samples" / "documents"
 
 
@@ -57,11 +56,11 @@ def test_no_encoder_cuts_a_passage_of_the_samples(tokenizers: dict[EncoderSpec, 
 @pytest.mark.models
 @pytest.mark.data
 @pytest.mark.parametrize("splitter", sorted(SPLITTERS))
-def test_no_encoder_cuts_a_passage_of_the_corpora(tokenizers: dict[EncoderSpec, Tokenizer], splitter: str) -> None:
-    if not (DATA / "rfc").is_dir():
-        pytest.skip("the judged corpora are not there: set SPECMINE_TEST_DATA to their folder")
-    japanese = sorted((DATA / "jaquad" / "documents").glob("*.txt"))[::60]
-    check([DATA / "rfc" / "documents" / "rfc8446.txt", *japanese], tokenizers, splitter)
+def test_no_encoder_cuts_a_passage_of_the_corpora(
+    tokenizers: dict[EncoderSpec, Tokenizer], splitter: str, data_folder: Callable[[str], Path]
+) -> None:
+    japanese = sorted((data_folder("jaquad") / "documents").glob("*.txt"))[::60]
+    check([data_folder("rfc") / "documents" / "rfc8446.txt", *japanese], tokenizers, splitter)
 
 
 def check(paths: list[Path], tokenizers: dict[EncoderSpec, Tokenizer], splitter: str) -> None:
