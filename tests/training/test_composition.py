@@ -152,7 +152,7 @@ def test_a_reranker_is_not_asked_about_a_language_it_cannot_judge() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": ("vote",)}, "unknown fusion 'vote'; known are: soft, rrf"),
+        ({"methods": ("vote",)}, "unknown fusion 'vote'; known are: soft, zscore, rank"),
         ({"weights": (1.0, -1.0)}, "weights of a fusion must be 0 or above"),
         ({"reranker_queries": -1}, "reranker_queries must be 0 or above"),
         ({"reranker_seconds": 0.0}, "reranker_seconds above 0"),
