@@ -181,7 +181,7 @@ class Catalogue:
         ]
 
     def record_decision(self, query: str, document: str, start: int, end: int, verdict: str, reviewer: str) -> Decision:
-        """Record what a reviewer decided about a passage; it replaces what was decided about the same passage before.
+        """Record what a reviewer decided about a passage: it counts from now on, what was decided before is history.
 
         Raises ``ValueError`` for an impossible span or an empty text.
         """
@@ -189,20 +189,22 @@ class Catalogue:
         check_text("verdict", verdict, 64)
         check_text("reviewer", reviewer, 200)
         decision = Decision(_iso(datetime.now(UTC)), query, document, start, end, verdict, reviewer)
-        same = (
-            (tables.decisions.c.query == query)
-            & (tables.decisions.c.document == document)
-            & (tables.decisions.c.start == start)
-            & (tables.decisions.c.end == end)
-        )
         with self._write() as connection:
-            connection.execute(sa.delete(tables.decisions).where(same))
             values = {name: getattr(decision, name) for name in Decision.__slots__}
             connection.execute(sa.insert(tables.decisions).values(values))
         return decision
 
     def decisions(self) -> list[Decision]:
         """Return the decision in force for every passage that was reviewed, oldest first."""
+        latest: dict[tuple[str, str, int, int], Decision] = {}
+        for decision in self.decision_history():
+            passage = (decision.query, decision.document, decision.start, decision.end)
+            latest.pop(passage, None)
+            latest[passage] = decision
+        return list(latest.values())
+
+    def decision_history(self) -> list[Decision]:
+        """Return every decision ever recorded, oldest first."""
         fields = [column for column in tables.decisions.c if column.name != "id"]
         with self._read() as connection:
             rows = connection.execute(sa.select(*fields).order_by(tables.decisions.c.id)).mappings()

@@ -17,7 +17,7 @@ from typing import Any
 
 from chunking.document import as_shown
 from evaluation.catalogue import Catalogue, CatalogueError
-from evaluation.judgements import Query, follow_renames
+from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.measures import Measures
 from evaluation.projection import Projection, project
 from flows.settings import Settings
@@ -82,14 +82,15 @@ def measure(
 
 def mine(settings: Settings, tell: Tell) -> dict[str, Any]:
     """Mine negatives for the training queries and write them to a new ledger."""
+    from mining.decisions import confirmed_judgements, decisions_in_force
     from mining.mine import mine as mine_negatives
 
     with _logged(settings, "mine") as summary, opened(settings) as searcher, catalogue(settings) as book:
-        queries, projection = judged(searcher, book, "train")
+        decisions = decisions_in_force(book, present_names(searcher.documents))
+        confirmed = confirmed_judgements({query.id for query in book.queries("train")}, decisions)
+        queries, projection = judged(searcher, book, "train", confirmed=confirmed)
         cross_encoder, home = searcher.cross_encoder, settings.open_home()
-        report = mine_negatives(
-            searcher, queries, projection, cross_encoder, settings.mine, home, book.decisions(), tell
-        )
+        report = mine_negatives(searcher, queries, projection, cross_encoder, settings.mine, home, decisions, tell)
         summary.update(report.as_json())
     return summary
 
@@ -191,15 +192,18 @@ def catalogue(settings: Settings) -> Iterator[Catalogue]:
         book.close()
 
 
-def judged(searcher: Searcher, book: Catalogue, split: str, shown: bool = False) -> tuple[list[Query], Projection]:
+def judged(
+    searcher: Searcher, book: Catalogue, split: str, shown: bool = False, confirmed: Sequence[Judgement] = ()
+) -> tuple[list[Query], Projection]:
     """Return the queries of a split and their judgements on the searcher's chunks; at least one must map.
 
-    ``shown`` asks whether what is shown for a chunk answers a query, rather than the chunk itself.
+    ``shown`` asks whether what is shown for a chunk answers a query, rather than the chunk itself. ``confirmed`` are
+    judged besides what was imported.
     """
     queries = book.queries(split)
     if not queries:
         raise _no_queries(split)
-    judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
+    judgements = [*follow_renames(book.judgements(split), present_names(searcher.documents)), *confirmed]
     chunks = map(as_shown, searcher.chunks.values()) if shown else searcher.chunks.values()
     projection = project(judgements, chunks, searcher.document_text)
     if not projection.units:

@@ -27,13 +27,16 @@ import pyarrow.parquet as pq
 from chunking.document import sha256_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, FORMAT)  # 1 knew fewer verdicts, and is otherwise the same
 LATEST = "latest"
 ROWS = "rows.parquet"
 QUERIES = "queries.parquet"
 
 KEPT = "kept"
 RANDOM = "random"
+RELEVANT = "relevant"
+PROPOSED_POSITIVE = "proposed_positive"
 FALSE_NEGATIVE = "false_negative"
 BORDERLINE = "borderline"
 TOO_EASY = "too_easy"
@@ -42,14 +45,16 @@ UNSELECTED = "unselected"
 VERDICTS = {
     KEPT: "a hard negative, for training",
     RANDOM: "a random negative, for training",
-    FALSE_NEGATIVE: "looks as relevant as the judged passage, or a person said that it is relevant",
+    RELEVANT: "answers the query: a person said so, or [mine] relabel accepts proposals; a positive, for training",
+    PROPOSED_POSITIVE: "the cross-encoder and another source put it above the judged passage: a person should confirm",
+    FALSE_NEGATIVE: "looks as relevant as the judged passage, or a person said that it is no negative",
     BORDERLINE: "too close to call: a person should look",
     TOO_EASY: "teaches nothing",
     DUPLICATE: "holds, adjoins or repeats a judged passage",
     UNSELECTED: "no fault was found, but enough others were kept",
 }
 # What a person can decide about a candidate; "borderline" is a person who cannot tell either.
-DECISIONS = (KEPT, FALSE_NEGATIVE, TOO_EASY, DUPLICATE, BORDERLINE)
+DECISIONS = (KEPT, RELEVANT, FALSE_NEGATIVE, TOO_EASY, DUPLICATE, BORDERLINE)
 
 _LEDGER_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 
@@ -187,7 +192,7 @@ def read_manifest(home: Home, ledger_id: str = LATEST) -> dict[str, Any]:
         raise LedgerError(damaged) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         raise LedgerError(damaged)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in _READABLE:
         raise LedgerError(f"ledger {directory.name} has format {manifest.get('format')}, not {FORMAT}: mine again")
     return manifest
 

@@ -20,13 +20,15 @@ from evaluation.judgements import Query
 from evaluation.projection import Projection
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
+from indexing.stores import BM25
 from mining.agreement import Agreement
 from mining.candidates import SOURCES, Candidate, Case, Retriever, find_candidates, retrieve
-from mining.decisions import apply_decisions
+from mining.decisions import apply_decisions, by_query
 from mining.filters import ALWAYS, FILTERS, Filter
 from mining.language import language
 from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
 from mining.pair_scores import Judge
+from mining.relabel import propose_positives
 from mining.scoring import Progress, score_candidates
 from mining.selection import select_hard, select_random
 from mining.settings import MineSettings
@@ -74,9 +76,9 @@ def mine(
 ) -> MineReport:
     """Mine negatives for ``queries`` and write them to a new ledger.
 
-    ``projection`` is that of their judgements onto the searcher's chunks; ``decisions`` are the catalogue's, oldest
-    first, and win over every rule but one: a judged passage is never a negative. Raises SpecmineError when no query
-    has a judged passage in this index.
+    ``projection`` is that of their judgements, and of what people confirmed, onto the searcher's chunks; ``decisions``
+    are the catalogue's, oldest first, and win over every rule but one: a judged passage is never a negative. Raises
+    SpecmineError when no query has a judged passage in this index.
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
@@ -88,8 +90,9 @@ def mine(
         )
     cases = _gather(searcher, texts, projection, settings, tell)
     removed: dict[str, dict[str, int]] = {}
+    of_query = by_query(decisions)
+    decided = sum(apply_decisions(case, of_query.get(case.query, [])) for case in cases)
     removed["judged_passages"] = _apply(ALWAYS["judged_passages"], cases, settings)
-    decided = sum(apply_decisions(case, decided_here) for case, decided_here in _by_case(cases, decisions))
     removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
     agreement: Agreement | None = None
     for name in settings.filters:
@@ -97,6 +100,7 @@ def mine(
             agreement = score_candidates(cases, cross_encoder, settings, home, tell)
         removed[name] = _apply(FILTERS[name], cases, settings)
     for case in cases:
+        propose_positives(case, (BM25, *searcher.release.encoders), settings)
         select_hard(case, settings)
     random_missing = select_random(cases, settings)
 
@@ -179,13 +183,6 @@ def _apply(rule: Filter, cases: Sequence[Case], settings: MineSettings) -> dict[
                 candidate.verdict, candidate.reason = finding
                 counts[finding.verdict] += 1
     return dict(sorted(counts.items()))
-
-
-def _by_case(cases: Sequence[Case], decisions: Sequence[Decision]) -> list[tuple[Case, list[Decision]]]:
-    of_query: dict[str, list[Decision]] = {}
-    for decision in decisions:
-        of_query.setdefault(decision.query, []).append(decision)
-    return [(case, of_query[case.query]) for case in cases if case.query in of_query]
 
 
 def _row(case: Case, candidate: Candidate) -> LedgerRow:

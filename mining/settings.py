@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mining.candidates import SOURCES
 from mining.filters import FILTERS
@@ -27,6 +28,9 @@ class MineSettings:
     A candidate whose word shingles overlap those of a judged passage by a Jaccard index of ``duplicate_jaccard`` or
     more repeats it. At most ``per_query`` hard negatives are kept for a query, at most ``per_document`` of them from
     one document; random ones are added so that they make ``random_share`` of all negatives.
+
+    What the cross-encoder and another source put above the judged passage is proposed as a positive. With ``relabel``
+    "review" it trains nothing until a person confirms it, with "accept" it is a positive at once.
     """
 
     sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble")
@@ -42,6 +46,7 @@ class MineSettings:
     per_query: int = 7
     per_document: int = 2
     random_share: float = 0.2
+    relabel: Literal["review", "accept"] = "review"
     seed: int = 13
 
     def __post_init__(self) -> None:
@@ -71,6 +76,8 @@ class MineSettings:
             raise ValueError(f"duplicate_jaccard must be above 0 and at most 1, not {self.duplicate_jaccard}")
         if not 0 <= self.minimum_agreement <= 1:
             raise ValueError(f"minimum_agreement must be 0 to 1, not {self.minimum_agreement}")
+        if self.relabel not in ("review", "accept"):
+            raise ValueError(f"relabel must be 'review' or 'accept', not {self.relabel!r}")
         if not 0 <= self.random_share <= 0.9:
             raise ValueError(f"random_share must be 0 to .9, not {self.random_share}")
 

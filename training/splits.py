@@ -12,6 +12,7 @@ from evaluation.projection import Projection, project
 from indexing.generations import present_names
 from indexing.home import SpecmineError
 from indexing.search import Searcher
+from mining.decisions import confirmed_judgements, decisions_in_force
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
-    on ``test``; else by nothing, for every training query that is set aside is one less to learn from. Raises
-    SpecmineError when a part would be empty.
+    on ``test``; else by nothing, for every training query that is set aside is one less to learn from. What people
+    found relevant in a review is judged too, of training queries alone. Raises SpecmineError when a part would be
+    empty.
     """
+    renamed = present_names(searcher.documents)
 
     def judged(split: str) -> list[Judgement]:
-        return follow_renames(catalogue.judgements(split), present_names(searcher.documents))
+        return follow_renames(catalogue.judgements(split), renamed)
 
     test = _held_out(searcher, "test", catalogue.queries("test"), judged("test"))
     dev_queries, dev_judgements = catalogue.queries("dev"), judged("dev")
@@ -77,7 +80,8 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
         leaks += more
     if not kept:
         raise SpecmineError("no training query is left: import a train split with `specmine judgements import`")
-    judgements = _of(kept, judgements)
+    kept_ids = {query.id for query in kept}
+    judgements = _of(kept, judgements) + confirmed_judgements(kept_ids, decisions_in_force(catalogue, renamed))
     projection = project(judgements, searcher.chunks.values(), searcher.document_text)
     return Splits(tuple(kept), tuple(judgements), projection, stopping, verdict, guard, leaks, stopping_leaks)
 

@@ -11,13 +11,23 @@ import torch
 from chunking.document import Chunk
 from evaluation.judgements import Judgement, Query
 from evaluation.projection import Projection
-from mining.ledger import BORDERLINE, DUPLICATE, FALSE_NEGATIVE, KEPT, RANDOM, Ledger
+from mining.ledger import (
+    BORDERLINE,
+    DUPLICATE,
+    FALSE_NEGATIVE,
+    KEPT,
+    PROPOSED_POSITIVE,
+    RANDOM,
+    RELEVANT,
+    Ledger,
+)
 from training.losses import Masks
 
-# What a ledger holds for no negative: true answers and repetitions of a judged passage. What a rule calls borderline is
-# no mined negative, but against the whole corpus it counts like any unjudged passage: it is mostly a wrong one, and
-# without it the hardest passages of all would teach nothing. What a person could not decide counts for nothing.
-_ANSWERS = frozenset({FALSE_NEGATIVE, DUPLICATE})
+# What a ledger holds for no negative: what may be a true answer, and repetitions of a judged passage. A proposed
+# positive teaches nothing either way until somebody confirms it. What a rule calls borderline is no mined negative, but
+# against the whole corpus it counts like any unjudged passage: it is mostly a wrong one, and without it the hardest
+# passages of all would teach nothing. What a person could not decide counts for nothing.
+_NO_NEGATIVE = frozenset({FALSE_NEGATIVE, PROPOSED_POSITIVE, DUPLICATE})
 _NEGATIVE = frozenset({KEPT, RANDOM})
 
 
@@ -25,8 +35,8 @@ _NEGATIVE = frozenset({KEPT, RANDOM})
 class Example:
     """One training query. The arrays are sorted int64 rows of the document matrix.
 
-    ``positives`` are its judged passages, ``masked`` (without them) what must not count against it, ``ledger`` its
-    mined negatives.
+    ``positives`` are its judged passages and what the ledger calls relevant, ``masked`` (without them) what must not
+    count against it, ``ledger`` its mined negatives.
     """
 
     query: str
@@ -62,7 +72,8 @@ def build_examples(
 
     Masked are the siblings of every positive (same section, or in a document without sections its neighbours), what
     overlaps a judged span, what has the same text as a positive, and what the ledger found to be a false negative or
-    a duplicate, or a person left undecided; a person's word that a sibling is a negative wins. With ``needs_ledger``,
+    a duplicate or proposes as a positive, or a person left undecided. What the ledger calls relevant is a positive of
+    a query that has a judged one; a person's word that a sibling is a negative wins. With ``needs_ledger``,
     queries without mined negatives are left out.
     """
     kin = _Kin(chunks)
@@ -79,6 +90,7 @@ def build_examples(
         if not positives:
             without_passage += 1
             continue
+        positives |= found.relevant.get(query.id, set())
         masked = set().union(*(kin.of(row) for row in positives))
         masked = masked.union(*(kin.overlapping(*span) for span in spans.get(query.id, ())))
         masked = (masked - found.confirmed.get(query.id, set()) | found.undecided.get(query.id, set())) - positives
@@ -135,8 +147,10 @@ class _Kin:
 
 @dataclass
 class _LedgerRows:
-    """A ledger by query and row: what must not be a negative, what is one, what a person said is one; rows lost."""
+    """A ledger by query and row: what is relevant, what must not be a negative, what is one, what a person said is one;
+    rows lost."""
 
+    relevant: dict[str, set[int]] = field(default_factory=dict)
     undecided: dict[str, set[int]] = field(default_factory=dict)
     negatives: dict[str, set[int]] = field(default_factory=dict)
     confirmed: dict[str, set[int]] = field(default_factory=dict)
@@ -149,7 +163,9 @@ def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
         row = rows.get(entry.chunk)
         if row is None:
             found.lost += 1
-        elif entry.verdict in _ANSWERS or (entry.verdict == BORDERLINE and entry.reviewer is not None):
+        elif entry.verdict == RELEVANT:
+            found.relevant.setdefault(entry.query, set()).add(row)
+        elif entry.verdict in _NO_NEGATIVE or (entry.verdict == BORDERLINE and entry.reviewer is not None):
             found.undecided.setdefault(entry.query, set()).add(row)
         elif entry.verdict in _NEGATIVE:
             found.negatives.setdefault(entry.query, set()).add(row)

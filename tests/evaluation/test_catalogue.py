@@ -138,6 +138,11 @@ def test_the_last_decision_about_a_passage_holds(catalogue: Catalogue) -> None:
         ("q1", "positive", "bob"),
     ]
     assert catalogue.decisions()[-1] == last
+    assert [(d.query, d.verdict, d.reviewer) for d in catalogue.decision_history()] == [
+        ("q1", "negative", "ann"),
+        ("q2", "negative", "ann"),
+        ("q1", "positive", "bob"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,15 @@ def test_damaged_manifests_are_refused_in_one_line(home: Home, content: str) -> 
 def test_other_formats_are_refused(home: Home) -> None:
     path = home.ledgers / write_ledger(home, [ROW], {}) / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(LedgerError, match="has format 99, not 1"):
+    with pytest.raises(LedgerError, match="has format 99, not 2"):
         read_ledger(home)
+
+
+def test_ledgers_of_the_first_format_are_read(home: Home) -> None:
+    ledger_id = write_ledger(home, [ROW], {}, [QUERY])
+    path = home.ledgers / ledger_id / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    assert read_ledger(home).rows == (ROW,)
 
 
 def test_unknown_verdict() -> None:

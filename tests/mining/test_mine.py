@@ -219,8 +219,23 @@ def test_people_win(town: Town, home: Home) -> None:
     assert not any("better" in passage for _, passage in town.judge.asked)
 
 
-def test_a_judgement_wins_over_a_decision(town: Town, home: Home) -> None:
-    assert verdicts(town.mine(home, town.judge, decisions=[decision(town, "judged", "kept")]))["judged"] == "duplicate"
+@pytest.mark.parametrize("verdict", ["kept", "borderline", "too_easy"])
+def test_a_judgement_wins_over_a_decision(town: Town, home: Home, verdict: str) -> None:
+    ledger = town.mine(home, town.judge, decisions=[decision(town, "judged", verdict)])
+    assert verdicts(ledger)["judged"] == "duplicate"
+
+
+def test_what_a_person_found_relevant_says_so_also_once_it_is_judged(town: Town, home: Home) -> None:
+    decided = [decision(town, "hard1", "relevant")]
+    ledger = town.mine(home, town.judge, decisions=decided)
+    assert verdicts(ledger)["hard1"] == "relevant"
+    confirmed = [town.chunks["judged"], town.chunks["hard1"]]
+    town.projection = town.world.projection({"q": confirmed})
+    ledger = town.mine(home, town.judge, decisions=decided)
+    (row,) = (row for row in ledger.rows if row.chunk == "hard1")
+    assert (row.verdict, row.reviewer, row.reason) == ("relevant", "mk", "decided by mk on 2026-11-01")
+    assert verdicts(ledger)["judged"] == "duplicate"
+    assert ledger.queries[0].positives == ("judged", "hard1")
 
 
 def test_confirmed_negatives_count_towards_the_bounds(town: Town, home: Home) -> None:
@@ -330,7 +345,7 @@ def towns(draw: st.DrawFn) -> dict[str, Any]:
                 st.tuples(
                     st.sampled_from(queries),
                     st.sampled_from(CHUNKS),
-                    st.sampled_from(["kept", "false_negative", "too_easy", "borderline"]),
+                    st.sampled_from(["kept", "relevant", "false_negative", "too_easy", "borderline"]),
                 ),
                 max_size=4,
             )

@@ -54,3 +54,15 @@ def test_a_test_split_that_nothing_answers_decides_nothing(world: Any) -> None:
     world.catalogue.import_split("test", [Query("t", "of a document", "test")], [Judgement("t", "gone.txt")])
     splits = split_queries(world.searcher(), world.catalogue)
     assert splits.verdict.name == "dev"
+
+
+def test_what_people_found_relevant_trains_and_never_judges(world: Any) -> None:
+    train, dev = "train-000-0", "dev-100-0"
+    for query in (train, dev):
+        world.catalogue.record_decision(query, "d050.txt", 0, 20, "relevant", "ann")
+    world.catalogue.record_decision(train, "d051.txt", 0, 20, "relevant", "ann")
+    world.catalogue.record_decision(train, "d051.txt", 5, 20, "kept", "bob")  # later, of the same place
+    splits = split_queries(world.searcher(), world.catalogue)
+    of_document = {chunk.document: chunk.id for chunk in world.searcher().chunks.values()}
+    assert set(splits.train_projection.positives(train)) == {of_document["d000.txt"], of_document["d050.txt"]}
+    assert splits.verdict.projection.positives(dev) == [of_document["d100.txt"]]

@@ -107,12 +107,21 @@ def test_a_passage_judged_not_relevant_is_no_positive_and_not_masked() -> None:
         ("duplicate", None, True, False),
         ("too_easy", None, False, False),
         ("unselected", None, False, False),
+        ("proposed_positive", None, True, False),
     ],
 )
 def test_what_the_ledger_says_of_a_chunk(verdict: str, reviewer: str | None, masked: bool, negative: bool) -> None:
     (example,) = build([Judgement("q", "a", start=0, end=100)], [row("b3", verdict, reviewer)]).examples
     assert ("b3" in names(example.masked)) == masked
     assert ("b3" in names(example.ledger)) == negative
+
+
+def test_what_is_relevant_is_a_positive_and_its_siblings_are_masked() -> None:
+    (example,) = build([Judgement("q", "b", start=300, end=400)], [row("a0", "relevant"), row("a1", "kept")]).examples
+    assert names(example.positives) == {"b3", "a0"}
+    # b2 adjoins b3; a1 is of the section of a0, c0 repeats it
+    assert names(example.masked) == {"b2", "a1", "c0"}
+    assert names(example.ledger) == set()
 
 
 def test_rows_of_other_queries_say_nothing() -> None:
