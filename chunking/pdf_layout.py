@@ -171,12 +171,11 @@ class Shape:
         self.body = max(sizes, key=sizes.__getitem__, default=10.0)
         self._leadings = {size: counts.most_common(1)[0][0] for size, counts in distances.items()}
         self._rights: dict[tuple[int, int], list[float]] = defaultdict(list)
+        self._usual_rights: dict[tuple[int, int], float | None] = {}
         for line in lines:
             if len(line.text) > 20 and not line.frame and not line.monospaced:
                 for page in (line.page, 0):
                     self._rights[page, round(line.left / 3)].append(line.right)
-        for rights in self._rights.values():
-            rights.sort()
 
     def leading(self, line: PdfLine) -> float:
         """Return the usual distance between base lines of the line's size."""
@@ -200,13 +199,18 @@ class Shape:
     def _right(self, line: PdfLine) -> float | None:
         """Return where lines end that begin where this one does: of its page if it has some, else of the document."""
         column = round(line.left / 3)
-        for page, enough in ((line.page, 6), (0, 5)):
+        on_page = self._usual_right(line.page, column, 6)
+        return self._usual_right(0, column, 5) if on_page is None else on_page
+
+    def _usual_right(self, page: int, column: int, enough: int) -> float | None:
+        """Return where lines end that begin at a column, None where there are not enough. Page 0 is the document."""
+        if (page, column) not in self._usual_rights:
             rights = [
                 right for near in (column - 1, column, column + 1) for right in self._rights.get((page, near), ())
             ]
-            if len(rights) >= enough:
-                return sorted(rights)[int(0.9 * (len(rights) - 1))]
-        return None
+            usual = sorted(rights)[int(0.9 * (len(rights) - 1))] if len(rights) >= enough else None
+            self._usual_rights[page, column] = usual
+        return self._usual_rights[page, column]
 
 
 def _kind(lines: Sequence[PdfLine], i: int) -> BlockKind:

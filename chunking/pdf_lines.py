@@ -8,7 +8,7 @@ ordered by their place, column by column where the page has columns.
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -115,31 +115,42 @@ def typewritten_as_prose(pages: Sequence[list[PdfLine]]) -> list[list[PdfLine]]:
 def _runs(words: Sequence[Word]) -> list[_Run]:
     """Join words that follow each other as drawn and stand side by side."""
     runs: list[_Run] = []
+    last: _Run | None = None
     for word in words:
-        last = runs[-1] if runs else None
         if last is not None and _beside(last, word):
             last.words.append(word)
             last.right = max(last.right, word.right)
-            last.bottom, last.top = min(last.bottom, word.bottom), max(last.top, word.top)
+            if word.bottom < last.bottom or word.top > last.top:
+                last.bottom, last.top = min(last.bottom, word.bottom), max(last.top, word.top)
         else:
-            runs.append(_Run([word], word.left, word.right, word.bottom, word.top, word.base))
+            last = _Run([word], word.left, word.right, word.bottom, word.top, word.base)
+            runs.append(last)
     return runs
 
 
 def _beside(run: _Run, word: Word) -> bool:
-    overlap = min(run.top, word.top) - max(run.bottom, word.bottom)
-    size = max(run.words[-1].size, word.size)
-    return overlap > 0.5 * min(run.size, word.size) and -0.3 * size <= word.left - run.right <= _WORD_GAP * size
+    bottom, top, before = word.bottom, word.top, run.words[-1]
+    size, gap = max(before.top - before.bottom, top - bottom), word.left - run.right
+    if not -0.3 * size <= gap <= _WORD_GAP * size:
+        return False
+    if run.bottom == bottom and run.top == top:
+        return top > bottom
+    overlap = min(run.top, top) - max(run.bottom, bottom)
+    return overlap > 0.5 * min(run.top - run.bottom, top - bottom)
 
 
 def _touching(runs: list[_Run]) -> list[_Run]:
     """Join runs of one base line that touch, whatever was drawn between them."""
     joined: list[_Run] = []
     for run in sorted(runs, key=lambda run: (-round(run.base), run.left)):
-        near = [other for other in joined[-40:] if abs(other.base - run.base) <= 0.15 * run.size + 0.5]
-        home = next(
-            (other for other in near if -0.3 * run.size <= run.left - other.right <= _TOUCHING * run.size), None
-        )
+        size, home = run.size, None
+        level = 0.15 * size + 0.5
+        for other in reversed(joined[-40:]):
+            higher = other.base - run.base
+            if higher > level + 1:  # and so are all before it, but for what rounding makes of their order
+                break
+            if abs(higher) <= level and -0.3 * size <= run.left - other.right <= _TOUCHING * size:
+                home = other
         if home is None:
             joined.append(run)
             continue
@@ -182,9 +193,11 @@ def _gutter(runs: Sequence[_Run]) -> float | None:
     if not 20 <= len(runs) <= _MOST_RUNS:
         return None
     left, right = min(run.left for run in runs), max(run.right for run in runs)
+    wide = [run for run in runs if run.left < run.right]
+    lefts, rights = sorted(run.left for run in wide), sorted(run.right for run in wide)
     for step in range(40):  # from the middle outwards
         x: float = (left + right) / 2 + (right - left) * 0.25 * ((step + 1) // 2 / 20) * (-1) ** step
-        crossing = sum(run.left < x < run.right for run in runs)
+        crossing = bisect_left(lefts, x) - bisect_right(rights, x)
         if crossing * 10 > len(runs):
             continue
         sides = [[run for run in runs if run.right <= x], [run for run in runs if run.left >= x]]
@@ -228,19 +241,18 @@ def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
 
 
 def _row(row: Sequence[_Run], page: int) -> PdfLine:
-    words = [word for run in row for word in run.words]
-    monospaced = _is_monospaced(words)
-    cells = tuple(cell_of(run.words) for run in row)
-    usual = _usual(words)
+    words = [word for run in row for word in run.words] if len(row) > 1 else row[0].words
+    bold, monospaced, usual = _look(words)
+    cells = tuple([cell_of(run.words) for run in row])
     return PdfLine(
-        text=_spaced(words) if monospaced else " ".join(cell.text for cell in cells),
+        text=_spaced(words) if monospaced else " ".join([cell.text for cell in cells]),
         page=page,
         left=row[0].left,
-        right=max(run.right for run in row),
+        right=max([run.right for run in row]),
         bottom=usual.bottom,
         top=usual.top,
         base=usual.base,
-        bold=sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words),
+        bold=bold,
         monospaced=monospaced,
         hyphen=words[-1].hyphen,
         cells=cells,
@@ -248,24 +260,36 @@ def _row(row: Sequence[_Run], page: int) -> PdfLine:
     )
 
 
+def _look(words: Sequence[Word]) -> tuple[bool, bool, Word]:
+    """Return whether a line is bold and of fixed pitch, and the first word of its usual size."""
+    first = words[0]
+    if len({(word.top - word.bottom, word.bold, word.monospaced) for word in words}) == 1:
+        return first.bold, first.monospaced, first
+    bold = sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words)
+    return bold, _is_monospaced(words), _usual(words)
+
+
 def _is_monospaced(words: Sequence[Word]) -> bool:
     """Whether a line is set in a fixed pitch, signs aside: those may come from a font of symbols."""
+    if not any(word.monospaced for word in words):
+        return False
     spelled = [word for word in words if any(map(str.isalnum, word.text))] or words
     return all(word.monospaced for word in spelled)
 
 
 def _usual(words: Sequence[Word]) -> Word:
     """Return the first word of the size that most characters of a line have, to the tenth of a point."""
-    sizes: Counter[float] = Counter()
+    sizes: dict[float, int] = {}
     for word in words:
-        sizes[round(word.size, 1)] += len(word.text)
+        size = round(word.top - word.bottom, 1)
+        sizes[size] = sizes.get(size, 0) + len(word.text)
     size = max(sizes, key=sizes.__getitem__)
     return next(word for word in words if round(word.size, 1) == size)
 
 
 def cell_of(words: Sequence[Word]) -> Cell:
     """Return the cell that these words make, one after another."""
-    return Cell(_joined(words), words[0].left, max(word.right for word in words), tuple(words))
+    return Cell(_joined(words), words[0].left, max([word.right for word in words]), tuple(words))
 
 
 def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, frame: Frame) -> PdfLine:
@@ -335,12 +359,13 @@ def placed(lines: Sequence[PdfLine], tables: Sequence[Sequence[PdfLine]]) -> lis
 
 def _joined(words: Sequence[Word]) -> str:
     """Join words with blanks, but those that touch: a full stop set in another font, two Japanese words."""
-    text = words[0].text
+    parts = [words[0].text]
     for before, word in itertools.pairwise(words):
-        gap = word.left - before.right
-        wide = WIDE.match(before.text[-1]) and WIDE.match(word.text[0])
-        text += word.text if gap < (0.3 if wide else 0.12) * word.size else " " + word.text
-    return text
+        gap, size = word.left - before.right, word.top - word.bottom
+        if gap >= 0.12 * size and (gap >= 0.3 * size or not (WIDE.match(before.text[-1]) and WIDE.match(word.text[0]))):
+            parts.append(" ")
+        parts.append(word.text)
+    return "".join(parts)
 
 
 def _spaced(words: Sequence[Word]) -> str:

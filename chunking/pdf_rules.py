@@ -10,6 +10,8 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from chunking.pdfium_calls import address, object_bounds, object_type, page_object
+
 _THICKEST = 3.0  # points; a thicker bar is a box
 _SHORTEST = 4.0  # points; a shorter one is part of a letter or a drawing
 _MOST_OBJECTS = 20_000  # a page with more paths or points is a drawing or hostile: its rules tell nothing of tables
@@ -38,13 +40,18 @@ def page_rules(page: pypdfium2.PdfPage) -> list[Rule]:
     if count > _MOST_OBJECTS:
         return []
     width, height = page.get_width(), page.get_height()
+    handle = address(page.raw)
+    corners = [ctypes.c_float() for _ in range(4)]
+    to_corners = [ctypes.addressof(corner) for corner in corners]
     rules: list[Rule] = []
     for i in range(count):
-        path = pdfium.FPDFPage_GetObject(page, i)
-        if pdfium.FPDFPageObj_GetType(path) == pdfium.FPDF_PAGEOBJ_PATH:
-            rules += [rule for rule in _path_rules(path) if not _frames_page(rule, width, height)]
-            if len(rules) > _MOST_OBJECTS:
-                return []
+        drawn = page_object(handle, i)
+        if object_type(drawn) != pdfium.FPDF_PAGEOBJ_PATH or not object_bounds(drawn, *to_corners):
+            continue
+        box = Rule(*(corner.value for corner in corners))
+        rules += [rule for rule in _path_rules(drawn, box) if not _frames_page(rule, width, height)]
+        if len(rules) > _MOST_OBJECTS:
+            return []
     return rules
 
 
@@ -53,22 +60,20 @@ def _frames_page(rule: Rule, width: float, height: float) -> bool:
     return rule.right - rule.left > 0.97 * width or rule.top - rule.bottom > 0.97 * height
 
 
-def _path_rules(path: Any) -> Iterator[Rule]:
-    corners = [ctypes.c_float() for _ in range(4)]
-    if not pdfium.FPDFPageObj_GetBounds(path, *corners):
-        return
-    left, bottom, right, top = (corner.value for corner in corners)
-    wide, high = right - left, top - bottom
+def _path_rules(drawn: int, box: Rule) -> Iterator[Rule]:
+    """Yield the rules of the path at the address ``drawn``, given the box around it."""
+    wide, high = box.right - box.left, box.top - box.bottom
     if min(wide, high) <= _THICKEST:
         if max(wide, high) >= _SHORTEST:
-            yield Rule(left, bottom, right, top)
+            yield box
         return
+    path = ctypes.cast(drawn, pdfium.FPDF_PAGEOBJECT)
     segments = pdfium.FPDFPath_CountSegments(path)
     if segments <= _BOX_SEGMENTS:
         fill, stroke = ctypes.c_int(), ctypes.c_int()
         pdfium.FPDFPath_GetDrawMode(path, fill, stroke)
         if segments >= _BOX_SEGMENTS - 1 and (fill.value or stroke.value):
-            yield from _edges(left, bottom, right, top)
+            yield from _edges(box.left, box.bottom, box.right, box.top)
     elif segments <= _MOST_SEGMENTS:
         yield from _straight_segments(path, segments)
 

@@ -7,7 +7,6 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,15 +18,17 @@ from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
 from chunking.pdf_rules import Rule, page_rules
 from chunking.pdf_streams import refuse_bombs
+from chunking.pdfium_calls import address, angle, font_info, font_of, loose_box, origin, text_object_of
 from chunking.progress import at_page
 from chunking.wide import WIDE
 
 _MOST_BOOKMARKS = 20_000
 _DEEPEST_BOOKMARK = 12
-_WORD = re.compile("[^\\s\x02\ufffe]+([\x02\ufffe]?)")  # pdfium writes U+0002 or U+FFFE for a hyphen at a line's end
+_WORD = re.compile("([^\\s\x02\ufffe]+)([\x02\ufffe]?)")  # pdfium writes U+0002 or U+FFFE for a hyphen at a line's end
 _BOLD = re.compile(r"bold|black|heavy|medi(?!um)|demi|cmbx|-bd|-w[6-9]", re.I)
 _MONOSPACED = re.compile(r"mono|nimbusmon|courier|consol|typewriter|cmtt|code", re.I)
 _END = 2048  # bytes at the end of a file within which "startxref" stands
+_LONGEST_NAME = 128  # bytes of a font's name
 _FIXED_PITCH = 1  # PDF 32000-1, table 123: font flags
 _FORCE_BOLD = 1 << 18
 # Ligatures, and the radicals that some Japanese fonts give instead of the characters: the rest of NFKC would turn
@@ -38,11 +39,12 @@ _UNPRINTABLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes one five times as slow to make, and there are hundreds on a page
 class Word:
     """A word: its box in points (y grows upwards), base line, and look; ``hyphen``: it goes on in the next line.
 
-    ``quarter_turns`` is how often it was turned left by 90 degrees; the box is that of the word turned upright.
+    ``quarter_turns`` is how often it was turned left by 90 degrees; the box is that of the word turned upright. Nobody
+    changes one once it is made.
     """
 
     text: str
@@ -169,7 +171,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
     try:
         text_page = page.get_textpage()
         try:
-            words = list(_words(text_page))
+            words = _words(text_page)
         finally:
             text_page.close()
         label = printable(document.get_page_label(number - 1))
@@ -178,52 +180,61 @@ def _read_page(document: pypdfium2.PdfDocument, number: int) -> PdfPage:
         page.close()
 
 
-def _words(text_page: pypdfium2.PdfTextPage) -> Iterator[Word]:
+def _words(text_page: pypdfium2.PdfTextPage) -> list[Word]:
     count = text_page.count_chars()
     text = text_page.get_text_range() if count else ""
     if len(text) != count:  # characters without a Unicode value are left out: take them one by one, so that places fit
         text = "".join(chr(pdfium.FPDFText_GetUnicode(text_page, i)) for i in range(count))
-    # Five calls for every word are most of what reading costs: their arguments are made once.
-    raw = text_page.raw
-    begin, end = pdfium.FS_RECTF(), pdfium.FS_RECTF()
-    x, y, flags = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
-    font = ctypes.create_string_buffer(128)
-    to_begin, to_end, to_x, to_y, to_flags = map(ctypes.byref, (begin, end, x, y, flags))
+    # The calls for every word are most of what reading costs: their arguments are made once, and what all characters of
+    # a text object have in common is asked once.
+    page = address(text_page.raw)
+    begin, end, x, y = pdfium.FS_RECTF(), pdfium.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
+    to_begin, to_end, to_x, to_y = map(ctypes.addressof, (begin, end, x, y))
+    looks: dict[int, tuple[bool, bool, str]] = {}  # by the address of the font
+    text_object = bottom_there = None
+    bold, monospaced, name, quarter_turns, base_there = False, False, "", 0, 0.0
+    words = []
     for match in _WORD.finditer(text):
-        word = printable(match[0])
+        written, hyphen = match.groups()
+        word = printable(written)
         if not word:
             continue
-        first, last = match.start(), match.end() - 1 - len(match[1])
-        pdfium.FPDFText_GetLooseCharBox(raw, first, to_begin)
-        pdfium.FPDFText_GetLooseCharBox(raw, last, to_end)
-        pdfium.FPDFText_GetCharOrigin(raw, first, to_x, to_y)
-        pdfium.FPDFText_GetFontInfo(raw, first, font, 128, to_flags)
-        bold, monospaced, name = _look(font.value, flags.value)
-        left, bottom, right, top, base = begin.left, begin.bottom, end.right, begin.top, y.value
-        angle: float = pdfium.FPDFText_GetCharAngle(raw, first)
-        quarter_turns = -round(angle / (math.pi / 2)) % 4  # pdfium gives the angle clockwise
+        first, behind = match.span(1)
+        loose_box(page, first, to_begin)
+        loose_box(page, behind - 1, to_end)
+        left, bottom, right, top = begin.left, begin.bottom, end.right, begin.top
+        drawn_by = text_object_of(page, first)
+        if drawn_by != text_object or bottom != bottom_there or not drawn_by:
+            text_object, bottom_there = drawn_by, bottom
+            font = font_of(drawn_by) if drawn_by else 0
+            if font not in looks:
+                looks[font] = _look(page, first)
+            bold, monospaced, name = looks[font]
+            turned = angle(page, first)
+            quarter_turns = -round(turned / (math.pi / 2)) % 4 if turned else 0  # pdfium gives the angle clockwise
+            origin(page, first, to_x, to_y)
+            base_there = y.value
+        base = base_there
         if quarter_turns:
             left, bottom, _, top = turned_right(begin.left, begin.bottom, begin.right, begin.top, quarter_turns)
             _, _, right, _ = turned_right(end.left, end.bottom, end.right, end.top, quarter_turns)
+            origin(page, first, to_x, to_y)
             _, base, _, _ = turned_right(x.value, y.value, x.value, y.value, quarter_turns)
-        yield Word(
-            text=word,
-            left=left,
-            right=right,
-            bottom=bottom,
-            top=top,
-            base=base,
-            bold=bold,
-            # Japanese fonts are of fixed pitch as a rule, and set prose.
-            monospaced=monospaced and not WIDE.search(word),
-            hyphen=bool(match[1]),
-            quarter_turns=quarter_turns,
-            font=name,
-        )
+        # Japanese fonts are of fixed pitch as a rule, and set prose.
+        pitched = monospaced and not WIDE.search(word)
+        words.append(Word(word, left, right, bottom, top, base, bold, pitched, bool(hyphen), quarter_turns, name))
+    return words
+
+
+def _look(text_page: int, character: int) -> tuple[bool, bool, str]:
+    """Return whether a character's font is bold and of fixed pitch, by its flags or its name, and the name."""
+    written, flags = ctypes.create_string_buffer(_LONGEST_NAME), ctypes.c_int()
+    font_info(text_page, character, ctypes.addressof(written), _LONGEST_NAME, ctypes.addressof(flags))
+    return _look_of(written.value, flags.value)
 
 
 @lru_cache(maxsize=1024)
-def _look(font: bytes, flags: int) -> tuple[bool, bool, str]:
+def _look_of(font: bytes, flags: int) -> tuple[bool, bool, str]:
     """Return whether a font is bold and of fixed pitch, by its flags or its name, and the name."""
     name = font.decode("utf-8", "replace")
     bold = bool(flags & _FORCE_BOLD) or _BOLD.search(name) is not None
