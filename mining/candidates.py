@@ -45,16 +45,19 @@ class Retriever(Protocol):
 class Candidate:
     """One chunk that may become a negative of a query; ``verdict`` is None while nothing has been decided.
 
-    ``found`` maps each source that ranks the chunk to (rank from 1, score). ``drawn`` tells that only chance proposed
-    it, ``preferred`` that every encoder ranks it above every judged passage. ``cross`` is the cross-encoder's logit, if
-    it was asked; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this one.
+    ``found`` maps each source that ranks the chunk to (rank from 1, score). ``ensemble`` is the soft vote in [0, 1] and
+    ``rank`` the chunk's place by it, both None when no list of the vote holds the chunk. ``drawn`` tells that only
+    chance proposed it; ``preferred_by`` names the encoders that rank it above every judged passage. ``cross`` is the
+    cross-encoder's logit, if it was asked; ``without_cross`` says why it does not count, ``over_budget`` that it had no
+    time for this one.
     """
 
     chunk: Chunk
     found: Ranking
     ensemble: float | None
+    rank: int | None
     drawn: bool
-    preferred: bool
+    preferred_by: tuple[str, ...]
     cross: float | None = None
     without_cross: str = ""
     over_budget: bool = False
@@ -67,16 +70,19 @@ class Candidate:
 class Case:
     """A query with its judged passages and its candidates.
 
-    ``positives`` are the chunks that hold a judged span, first the one that the ensemble ranks highest; ``spans`` are
-    the judged spans themselves as (document, start, end). ``positive_cross`` are the logits of the first positives,
-    empty where the cross-encoder was not asked.
+    ``positives`` are the chunks that hold a judged span, first the one that the ensemble ranks highest, and
+    ``positive_votes`` the ensemble's (rank, score) of each, None where no list of the vote holds it; ``spans`` are the
+    judged spans themselves as (document, start, end). ``encoders`` names those that searched. ``positive_cross`` are
+    the logits of the first positives, empty where the cross-encoder was not asked.
     """
 
     query: str
     text: str
     language: str
     positives: tuple[Chunk, ...]
+    positive_votes: tuple[tuple[int, float] | None, ...]
     spans: tuple[tuple[str, int, int], ...]
+    encoders: tuple[str, ...]
     candidates: list[Candidate]
     positive_cross: list[float] = field(default_factory=list)
 
@@ -121,37 +127,39 @@ def find_candidates(
 
     A candidate of one source records its rank in every other, however deep.
     """
-    rankings = {name: _rank(run.get(query, {})) for name, run in sources.items()}
+    rankings = {name: rank(run.get(query, {})) for name, run in sources.items()}
     proposed: dict[str, set[str]] = {}
     for name, ranking in rankings.items():
-        for chunk, (rank, _) in ranking.items():
-            if rank <= depth or name == "random":
+        for chunk, (place, _) in ranking.items():
+            if place <= depth or name == "random":
                 proposed.setdefault(chunk, set()).add(name)
-    votes = retrieved.ensemble.get(query, {})
-    preferred = _preferred_by_all(retrieved, query, positives)
+    votes = rank(retrieved.ensemble.get(query, {}))
+    preferred = _preferred(retrieved, query, positives)
     return [
         Candidate(
             chunk=chunks[chunk],
             found={name: ranking[chunk] for name, ranking in rankings.items() if chunk in ranking},
-            ensemble=votes.get(chunk),
+            ensemble=votes[chunk][1] if chunk in votes else None,
+            rank=votes[chunk][0] if chunk in votes else None,
             drawn=proposed[chunk] == {"random"},
-            preferred=chunk in preferred,
+            preferred_by=tuple(name for name, chunks_above in preferred.items() if chunk in chunks_above),
         )
         for chunk in sorted(proposed)
     ]
 
 
-def _preferred_by_all(retrieved: Retrieved, query: str, positives: Collection[str]) -> set[str]:
-    """Return the chunks that every encoder ranks above every positive; one outside an encoder's list ranks below it."""
-    preferred: list[set[str]] = []
+def _preferred(retrieved: Retrieved, query: str, positives: Collection[str]) -> dict[str, set[str]]:
+    """Return what each encoder ranks above every positive; a positive outside its list ranks below all in it."""
+    preferred: dict[str, set[str]] = {}
     for name in retrieved.encoders:
         scores = retrieved.runs[name].get(query, {})
         bar = max((scores[chunk] for chunk in positives if chunk in scores), default=float("-inf"))
-        preferred.append({chunk for chunk, score in scores.items() if score > bar})
-    return set.intersection(*preferred) if preferred else set()
+        preferred[name] = {chunk for chunk, score in scores.items() if score > bar}
+    return preferred
 
 
-def _rank(scores: Mapping[str, float]) -> Ranking:
+def rank(scores: Mapping[str, float]) -> Ranking:
+    """Return the (rank from 1, score) of each chunk, best first; equal scores by id."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return {chunk: (rank, score) for rank, (chunk, score) in enumerate(ordered, start=1)}
 

@@ -22,9 +22,10 @@ from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
 from indexing.stores import BM25
 from mining.agreement import Agreement
-from mining.candidates import SOURCES, Candidate, Case, Retriever, find_candidates, retrieve
+from mining.candidates import SOURCES, Candidate, Case, Retriever, find_candidates, rank, retrieve
 from mining.decisions import apply_decisions, by_query
-from mining.filters import ALWAYS, FILTERS, Filter
+from mining.filters import ALWAYS, ASK_CROSS_ENCODER, FILTERS
+from mining.findings import Filter
 from mining.language import language
 from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
 from mining.pair_scores import Judge
@@ -96,7 +97,7 @@ def mine(
     removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
     agreement: Agreement | None = None
     for name in settings.filters:
-        if name == "cross_encoder":
+        if name in ASK_CROSS_ENCODER and agreement is None:
             agreement = score_candidates(cases, cross_encoder, settings, home, tell)
         removed[name] = _apply(FILTERS[name], cases, settings)
     for case in cases:
@@ -140,8 +141,10 @@ def _gather(
             name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()
         }
         for query, text in block.items():
-            votes = retrieved.ensemble.get(query, {})
-            positives = sorted(projection.positives(query), key=lambda chunk: (-votes.get(chunk, 0.0), chunk))
+            votes = rank(retrieved.ensemble.get(query, {}))
+            positives = sorted(
+                projection.positives(query), key=lambda c: (votes[c][0] if c in votes else len(chunks), c)
+            )
             judged = tuple(chunks[chunk] for chunk in positives)
             cases.append(
                 Case(
@@ -149,7 +152,9 @@ def _gather(
                     text=text,
                     language=language(text),
                     positives=judged,
+                    positive_votes=tuple(votes.get(chunk) for chunk in positives),
                     spans=_judged_spans(projection, query, judged),
+                    encoders=retrieved.encoders,
                     candidates=find_candidates(retrieved, sources, query, positives, chunks, settings.depth),
                 )
             )

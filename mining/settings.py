@@ -7,6 +7,7 @@ from typing import Literal
 
 from mining.candidates import SOURCES
 from mining.filters import FILTERS
+from mining.selection import DIFFICULTIES, DIVERSITIES
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,23 @@ class MineSettings:
     At .75 one unjudged candidate in four still stands above the judged passage, and a margin relative to that passage
     removes it as false: a judge that is worse than this takes away more true negatives than false ones.
 
+    ``cross_range`` are the logits outside which the filter ``cross_bounds`` calls a candidate too easy or a false
+    negative. ``agreeing`` is the share of the encoders that must rank a candidate above every judged passage before it
+    is doubted where the cross-encoder does not count. Below ``easy_share`` of the best judged passage's ensemble score
+    the filter ``too_easy`` rejects.
+
     A candidate whose word shingles overlap those of a judged passage by a Jaccard index of ``duplicate_jaccard`` or
     more repeats it. At most ``per_query`` hard negatives are kept for a query, at most ``per_document`` of them from
     one document; random ones are added so that they make ``random_share`` of all negatives.
 
     What the cross-encoder and another source put above the judged passage is proposed as a positive. With ``relabel``
     "review" it trains nothing until a person confirms it, with "accept" it is a positive at once.
+
+    ``difficulty`` and ``diversity`` are names of DIFFICULTIES and DIVERSITIES: which of the hard negatives that pass
+    are wanted first, and how they are kept from being alike. ``rank_range`` (``range``) are ranks of the ensemble from
+    1, both included; ``temperature`` (``sampled``) divides its scores, which lie in [0, 1]; ``simans_a`` and
+    ``simans_b`` (``simans``) are the sharpness and the offset from the judged passage's score; ``mmr_lambda``
+    (``mmr``) weighs being wanted against being unlike.
     """
 
     sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble")
@@ -43,8 +55,18 @@ class MineSettings:
     cross_budget: int = 12
     minimum_agreement: float = 0.75
     agreement_sample: int = 96
+    cross_range: tuple[float, float] = (-11.0, 0.0)
+    agreeing: float = 1.0
+    easy_share: float = 0.1
     per_query: int = 7
     per_document: int = 2
+    difficulty: str = "top"
+    rank_range: tuple[int, int] = (3, 30)
+    temperature: float = 0.1
+    simans_a: float = 50.0
+    simans_b: float = 0.0
+    diversity: str = "cap"
+    mmr_lambda: float = 0.7
     random_share: float = 0.2
     relabel: Literal["review", "accept"] = "review"
     seed: int = 13
@@ -52,6 +74,8 @@ class MineSettings:
     def __post_init__(self) -> None:
         _check_names("sources", self.sources, tuple(SOURCES))
         _check_names("filters", self.filters, tuple(FILTERS))
+        _check_names("difficulty", (self.difficulty,), tuple(DIFFICULTIES))
+        _check_names("diversity", (self.diversity,), tuple(DIVERSITIES))
         if not set(self.sources) - {"random"}:
             raise ValueError(f"mining sources {self.sources} find no hard negatives: name one besides 'random'")
         if self.random_share > 0 and "random" not in self.sources:
@@ -74,10 +98,21 @@ class MineSettings:
             raise ValueError(f"rho must be at most 10, not {self.rho}")
         if not 0 < self.duplicate_jaccard <= 1:
             raise ValueError(f"duplicate_jaccard must be above 0 and at most 1, not {self.duplicate_jaccard}")
-        if not 0 <= self.minimum_agreement <= 1:
-            raise ValueError(f"minimum_agreement must be 0 to 1, not {self.minimum_agreement}")
         if self.relabel not in ("review", "accept"):
             raise ValueError(f"relabel must be 'review' or 'accept', not {self.relabel!r}")
+        for share in ("minimum_agreement", "agreeing", "easy_share", "mmr_lambda"):
+            if not 0 <= getattr(self, share) <= 1:
+                raise ValueError(f"{share} must be 0 to 1, not {getattr(self, share)}")
+        if not 1 <= self.rank_range[0] <= self.rank_range[1]:
+            raise ValueError(f"rank_range must be two ranks from 1, the lower first, not {self.rank_range}")
+        if not self.cross_range[0] <= self.cross_range[1]:
+            raise ValueError(f"cross_range must be two logits, the lower first, not {self.cross_range}")
+        if not 0.001 <= self.temperature <= 1000:
+            raise ValueError(f"temperature must be .001 to 1000, not {self.temperature}")
+        if not 0 <= self.simans_a <= 1e6 or not -1 <= self.simans_b <= 1:
+            raise ValueError(
+                f"simans_a must be 0 to 1,000,000 and simans_b -1 to 1, not {self.simans_a} and {self.simans_b}"
+            )
         if not 0 <= self.random_share <= 0.9:
             raise ValueError(f"random_share must be 0 to .9, not {self.random_share}")
 

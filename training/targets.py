@@ -116,7 +116,7 @@ def masks_of(batch: Sequence[Example], documents: int) -> Masks:
 
 
 class _Kin:
-    """Which chunks are siblings or repetitions of which: the rules of ``mining.filters``, for a whole index."""
+    """Which chunks are siblings or repetitions of which: the rules of ``mining.filters_judged``, for a whole index."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
         self._chunks = chunks

@@ -15,10 +15,10 @@ from mining.candidates import Candidate, Case
 
 def scored(world: SimpleNamespace, name: str, positives: list[float], unjudged: list[float | None]) -> Case:
     candidates = [
-        Candidate(world.chunk(f"{name}{i}", "d", i, "x"), {}, 0.5, drawn=False, preferred=False, cross=logit)
+        Candidate(world.chunk(f"{name}{i}", "d", i, "x"), {}, 0.5, 1 + i, drawn=False, preferred_by=(), cross=logit)
         for i, logit in enumerate(unjudged)
     ]
-    return Case(name, "text", "en", (), (), candidates, positives)
+    return Case(name, "text", "en", (), (), (), (), candidates, positives)
 
 
 def test_known_areas() -> None:

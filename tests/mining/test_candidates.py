@@ -83,7 +83,7 @@ def test_preferred_by_every_encoder(
     retrieved: Retrieved, chunks: dict[str, Any], positives: list[str], expected: set[str]
 ) -> None:
     found = find_candidates(retrieved, sources(retrieved, MineSettings(), "encoder"), "q1", positives, chunks, depth=9)
-    assert {candidate.chunk.id for candidate in found if candidate.preferred} == expected
+    assert {candidate.chunk.id for candidate in found if len(candidate.preferred_by) == 2} == expected
 
 
 def test_random_draws_do_not_depend_on_other_queries(retrieved: Retrieved) -> None:

@@ -13,22 +13,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mining.candidates import Candidate, Case
-from mining.filters import ALWAYS, FILTERS, jaccard, relative_probability, shingles
+from mining.filters import ALWAYS, FILTERS
+from mining.filters_cross import relative_probability
 from mining.ledger import VERDICTS
 from mining.settings import MineSettings
+from mining.shingles import jaccard, shingles
 
 SETTINGS = MineSettings()
 
 
+ENCODERS = ("bge", "e5", "minilm")
+
+
 def candidate(chunk: Any, **fields: Any) -> Candidate:
-    return Candidate(
-        **{"chunk": chunk, "found": {"bm25": (1, 1.0)}, "ensemble": 0.5, "drawn": False, "preferred": False, **fields}
-    )
+    plain = {"found": {"bm25": (1, 1.0)}, "ensemble": 0.5, "rank": 1, "drawn": False, "preferred_by": ()}
+    return Candidate(chunk=chunk, **{**plain, **fields})
 
 
-def case(positives: list[Any], candidates: list[Candidate], positive_cross: tuple[float, ...] = ()) -> Case:
+def case(
+    positives: list[Any],
+    candidates: list[Candidate],
+    positive_cross: tuple[float, ...] = (),
+    votes: tuple[tuple[int, float] | None, ...] = (),
+) -> Case:
     spans = tuple((p.document, p.start, p.end) for p in positives)
-    return Case("q", "text", "en", tuple(positives), spans, candidates, list(positive_cross))
+    votes = votes or (None,) * len(positives)
+    return Case("q", "text", "en", tuple(positives), votes, spans, ENCODERS, candidates, list(positive_cross))
 
 
 def verdicts(rule: Callable[..., Any], of: Case, settings: MineSettings = SETTINGS) -> dict[str, str]:
@@ -68,9 +78,9 @@ def test_without_sections_the_neighbours_are_siblings(world: SimpleNamespace) ->
 )
 def test_one_character_of_overlap_is_enough(world: SimpleNamespace, span: tuple[int, int], overlaps: bool) -> None:
     beside = world.chunk("n", "d", 3, "y")  # characters 300 to 399
-    of = Case("q", "text", "en", (), (("d", *span),), [candidate(beside)])
+    of = Case("q", "text", "en", (), (), (("d", *span),), ENCODERS, [candidate(beside)])
     assert bool(ALWAYS["siblings"](of, SETTINGS)) is overlaps
-    of = Case("q", "text", "en", (), (("another", *span),), [candidate(beside)])
+    of = Case("q", "text", "en", (), (), (("another", *span),), ENCODERS, [candidate(beside)])
     assert not ALWAYS["siblings"](of, SETTINGS)
 
 
@@ -153,26 +163,56 @@ def test_where_the_cross_encoder_does_not_count_the_encoders_decide(world: Simpl
     of = case(
         [world.chunk("p", "d", 5, "y")],
         [
-            candidate(world.chunk("above", "d", 0, "x"), preferred=True, without_cross=why, cross=-20.0),
+            candidate(world.chunk("above", "d", 0, "x"), preferred_by=ENCODERS, without_cross=why, cross=-20.0),
             candidate(world.chunk("below", "d", 1, "x"), without_cross=why, cross=20.0),
-            candidate(world.chunk("by chance", "d", 2, "x"), preferred=True, without_cross=why, drawn=True),
-            candidate(world.chunk("no time", "d", 3, "x"), preferred=True, over_budget=True),
+            candidate(world.chunk("by chance", "d", 2, "x"), preferred_by=ENCODERS, without_cross=why, drawn=True),
+            candidate(world.chunk("no time", "d", 3, "x"), preferred_by=ENCODERS, over_budget=True),
         ],
         (0.0,),
     )
     found = FILTERS["cross_encoder"](of, SETTINGS)
     assert found == {
-        "above": ("borderline", f"every encoder ranks it above the judged passage; {why}"),
+        "above": ("borderline", f"3 of 3 encoders rank it above the judged passage; {why}"),
         "no time": ("unselected", "the cross-encoder reads only the 12 that the ensemble ranks highest"),
     }
 
 
-def test_encoder_agreement(world: SimpleNamespace) -> None:
+@pytest.mark.parametrize(
+    ("agreeing", "doubted"), [(1.0, {3}), (0.67, {3}), (0.66, {2, 3}), (0.3, {1, 2, 3}), (0.0, {1, 2, 3})]
+)
+def test_encoders_agree_by_degrees(world: SimpleNamespace, agreeing: float, doubted: set[int]) -> None:
+    # Shares of three encoders: 0, .333, .667, 1. What no encoder prefers is never doubted.
     of = case(
         [world.chunk("p", "d", 5, "y")],
-        [candidate(world.chunk("above", "d", 0, "x"), preferred=True), candidate(world.chunk("below", "d", 1, "x"))],
+        [candidate(world.chunk(str(n), "d", n, "x"), preferred_by=ENCODERS[:n]) for n in range(4)],
     )
-    assert verdicts(FILTERS["encoder_agreement"], of) == {"above": "borderline"}
+    found = FILTERS["encoder_agreement"](of, MineSettings(agreeing=agreeing))
+    assert found == {
+        str(n): ("borderline", f"{n} of 3 encoders rank it above the judged passage") for n in sorted(doubted)
+    }
+
+
+def test_too_easy_without_a_cross_encoder(world: SimpleNamespace) -> None:
+    of = case(
+        [world.chunk("p", "d", 5, "y"), world.chunk("r", "d", 6, "y")],
+        [candidate(world.chunk(str(n), "d", n, "x"), ensemble=n / 100 or None) for n in (0, 7, 9, 90)],
+        votes=((4, 0.8), None),
+    )
+    # A tenth of the best judged passage's .8 is .08.
+    found = FILTERS["too_easy"](of, SETTINGS)
+    assert found["7"] == ("too_easy", "the ensemble gives it 0.0875 of the judged passage's score, below 0.1")
+    assert set(found) == {"0", "7"}
+    assert FILTERS["too_easy"](case([of.positives[0]], of.candidates), SETTINGS) == {}
+
+
+@pytest.mark.parametrize(
+    ("cross", "verdict"), [(0.1, "false_negative"), (0.0, None), (-11.0, None), (-11.1, "too_easy")]
+)
+def test_bounds_of_the_logit(world: SimpleNamespace, cross: float, verdict: str | None) -> None:
+    # Absolute: what the cross-encoder says of the judged passage plays no part.
+    for positive in (-20.0, 20.0):
+        of = case([world.chunk("p", "d", 5, "y")], [candidate(world.chunk("n", "d", 0, "x"), cross=cross)], (positive,))
+        assert verdicts(FILTERS["cross_bounds"], of) == ({"n": verdict} if verdict else {})
 
 
 @given(st.floats(-700, 700), st.floats(-700, 700))
@@ -189,10 +229,11 @@ def test_relative_probability_is_the_ratio_of_sigmoids(a: float, b: float) -> No
 def test_filters_only_speak_of_open_candidates(world: SimpleNamespace, name: str) -> None:
     """The contract of the family: known verdicts, a reason, nothing about what is decided, and nothing changed."""
     judged = world.chunk("p", "d", 0, "x")
-    decided = candidate(judged, preferred=True, cross=9.0, verdict="kept", reason="decided by mk")
-    loose = candidate(judged, preferred=True, cross=9.0)
+    bad = {"preferred_by": ENCODERS, "cross": 9.0, "ensemble": 0.01}
+    decided = candidate(judged, **bad, verdict="kept", reason="decided by mk")
+    loose = candidate(judged, **bad)
     for one in (decided, loose):
-        of = case([judged], [one], (0.0,))
+        of = case([judged], [one], (0.0,), ((1, 1.0),))
         found = {**ALWAYS, **FILTERS}[name](of, SETTINGS)
         assert set(found) == (set() if one is decided else {"p"})
         assert all(finding.verdict in VERDICTS and finding.reason for finding in found.values())

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from evaluation.catalogue import Decision
 from indexing.home import Home, SpecmineError, read_json
 from mining.examples import examples
+from mining.filters import FILTERS
 from mining.ledger import Ledger, read_ledger
 from mining.mine import mine
+from mining.selection import DIFFICULTIES, DIVERSITIES
 from mining.settings import MineSettings
 
 # No random ones, and one query is sample enough: what happens to each candidate can be followed.
@@ -99,7 +101,7 @@ def test_every_fate(town: Town, home: Home) -> None:
     said = reasons(ledger)
     assert said["better"] == "cross-encoder gives it 0.988 of the judged passage's probability, above 0.95"
     assert said["hard1"] == "passed: cross-encoder gives it 0.375 of the judged passage's probability"
-    assert said["hard3"] == "2 harder negatives of this document are kept"
+    assert said["hard3"] == "2 others of this document are kept"
     row = next(row for row in ledger.rows if row.chunk == "hard1")
     assert [(source.name, source.rank) for source in row.sources] == [
         ("bm25", 5), ("minilm", 5), ("wordllama", 5), ("ensemble", 5),
@@ -112,7 +114,7 @@ def test_every_fate(town: Town, home: Home) -> None:
 def test_at_most_so_many_of_a_query(town: Town, home: Home) -> None:
     ledger = town.mine(home, town.judge, replace(PLAIN, per_query=2))
     assert verdicts(ledger)["hard4"] == "unselected"
-    assert reasons(ledger)["hard4"] == "2 harder negatives are kept for this query"
+    assert reasons(ledger)["hard4"] == "2 others are kept for this query"
 
 
 def test_unfiltered_for_ablation(town: Town, home: Home) -> None:
@@ -145,7 +147,7 @@ def test_a_cross_encoder_that_disagrees_is_not_used(town: Town, home: Home) -> N
     ledger = town.mine(home, against)
     why = "cross-encoder not used: its agreement with the judgements is 0.00, below 0.75"
     assert verdicts(ledger)["better"] == "borderline"
-    assert reasons(ledger)["better"] == f"every encoder ranks it above the judged passage; {why}"
+    assert reasons(ledger)["better"] == f"2 of 2 encoders rank it above the judged passage; {why}"
     assert verdicts(ledger)["copy"] == "duplicate"
     kept = [row for row in ledger.rows if row.verdict == "kept"]
     assert [row.chunk for row in kept] == ["close", "easy", "hard1", "hard2", "hard4"]
@@ -352,14 +354,15 @@ def towns(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "settings": MineSettings(
             depth=draw(st.integers(1, 10)),
-            filters=tuple(draw(st.permutations(["near_duplicates", "cross_encoder", "encoder_agreement"])))[
-                : draw(st.integers(0, 3))
-            ],
+            filters=tuple(draw(st.permutations(list(FILTERS))))[: draw(st.integers(0, 3))],
             cross_budget=draw(st.integers(1, 8)),
             minimum_agreement=draw(st.sampled_from([0.0, 0.6])),
             agreement_sample=draw(st.integers(1, 3)),
             per_query=draw(st.integers(1, 5)),
             per_document=draw(st.integers(1, 3)),
+            difficulty=draw(st.sampled_from(list(DIFFICULTIES))),
+            rank_range=(draw(st.integers(1, 3)), draw(st.integers(3, 9))),
+            diversity=draw(st.sampled_from(list(DIVERSITIES))),
             random_share=draw(st.sampled_from([0.0, 0.2, 0.5])),
             seed=draw(st.integers(0, 5)),
         ),

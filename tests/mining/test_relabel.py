@@ -26,10 +26,10 @@ def case_of(world: SimpleNamespace) -> Any:
     def make(judged_found: dict[str, tuple[int, float]] | None = None, **candidate: Any) -> tuple[Case, Candidate]:
         judged, other = world.chunk("judged", "d0", 0, "a"), world.chunk("other", "d1", 0, "b")
         found = {"bm25": (2, 5.0), "minilm": (2, 0.5)} if judged_found is None else judged_found
-        made = Candidate(other, ensemble=0.9, drawn=False, preferred=False, **{**LIKELY, **candidate})
+        made = Candidate(other, ensemble=0.9, rank=1, drawn=False, preferred_by=(), **{**LIKELY, **candidate})
         made.reason = "why"
-        candidates = [Candidate(judged, found, 0.8, False, False)] if found else []
-        case = Case("q", "text", "en", (judged,), (), [*candidates, made], positive_cross=[-3.0, -4.0])
+        candidates = [Candidate(judged, found, 0.8, 2, False, ())] if found else []
+        case = Case("q", "text", "en", (judged,), ((2, 0.8),), (), (), [*candidates, made], [-3.0, -4.0])
         return case, made
 
     return make

@@ -1,0 +1,85 @@
+"""Filters that believe the cross-encoder, where it may be believed.
+
+Where it could not be asked, or is not believed (``Candidate.without_cross`` says why), the encoders' agreement decides
+instead, and the row says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mining.candidates import Case
+from mining.filters_encoders import agreed
+from mining.findings import Finding
+from mining.ledger import BORDERLINE, FALSE_NEGATIVE, TOO_EASY, UNSELECTED
+
+if TYPE_CHECKING:
+    from mining.settings import MineSettings
+
+
+def cross_encoder(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Compare the cross-encoder's probability with that of the best judged passage (NV-Retriever, TopK-PercPos).
+
+    Only the ratio counts: on terse specification text good pairs sit near a logit of -8.6 and bad ones near -11.
+    """
+    best = max(case.positive_cross, default=math.nan)
+    return _by_logit(case, settings, lambda logit: _compare(relative_probability(logit, best), settings))
+
+
+def cross_bounds(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Compare the cross-encoder's logit with fixed bounds, whatever it says of the judged passage.
+
+    For a cross-encoder that was trained on texts like these: bounds found on one model or collection mean nothing on
+    another.
+    """
+    return _by_logit(case, settings, lambda logit: _bound(logit, settings))
+
+
+def relative_probability(logit: float, positive_logit: float) -> float:
+    """Return sigmoid(logit) / sigmoid(positive_logit), exact also where both underflow."""
+    return math.exp(min(_log_sigmoid(logit) - _log_sigmoid(positive_logit), 700.0))
+
+
+def _by_logit(case: Case, settings: MineSettings, judge: Callable[[float], Finding | None]) -> dict[str, Finding]:
+    findings: dict[str, Finding] = {}
+    for candidate in case.open():
+        if candidate.drawn:
+            continue
+        finding = None
+        if candidate.over_budget:
+            reason = f"the cross-encoder reads only the {settings.cross_budget} that the ensemble ranks highest"
+            finding = Finding(UNSELECTED, reason)
+        elif candidate.without_cross:
+            finding = agreed(case, candidate, settings)
+        elif candidate.cross is not None:
+            finding = judge(candidate.cross)
+        if finding is not None:
+            findings[candidate.chunk.id] = finding
+    return findings
+
+
+def _compare(ratio: float, settings: MineSettings) -> Finding | None:
+    said = f"cross-encoder gives it {ratio:.3g} of the judged passage's probability"
+    if ratio > settings.rho:
+        return Finding(FALSE_NEGATIVE, f"{said}, above {settings.rho:g}")
+    if ratio > settings.borderline:
+        return Finding(BORDERLINE, f"{said}, between {settings.borderline:g} and {settings.rho:g}")
+    if ratio < settings.floor:
+        return Finding(TOO_EASY, f"{said}, below {settings.floor:g}")
+    return None
+
+
+def _bound(logit: float, settings: MineSettings) -> Finding | None:
+    low, high = settings.cross_range
+    said = f"cross-encoder gives it a logit of {logit:.2f}"
+    if logit > high:
+        return Finding(FALSE_NEGATIVE, f"{said}, above {high:g}")
+    if logit < low:
+        return Finding(TOO_EASY, f"{said}, below {low:g}")
+    return None
+
+
+def _log_sigmoid(x: float) -> float:
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
