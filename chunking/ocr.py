@@ -88,6 +88,7 @@ def recognise(
     """
     import pypdfium2
 
+    from chunking.pdf_open import open_pdf
     from chunking.pdf_pictures import rendered
 
     if shutil.which(PROGRAM) is None:
@@ -95,7 +96,8 @@ def recognise(
     found: dict[int, list[RecognisedWord]] = {}
     problems: list[str] = []
     began = time.monotonic()
-    with pypdfium2.PdfDocument(path.read_bytes()) as document:
+    document, _ = open_pdf(path)
+    with document:
         for number in numbers:
             if time.monotonic() - began > seconds:
                 problems.append(f"scanned pages from {number} on are not recognised: it took over {seconds:g} seconds")

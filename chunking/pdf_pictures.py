@@ -11,6 +11,8 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from chunking.pdf_open import open_pdf
+
 SIZES = "sizes.json"
 _PIXELS_PER_POINT = 1.5
 _LONGEST_SIDE = 1600  # pixels of a drawn page
@@ -25,7 +27,7 @@ def draw_pages(path: Path, numbers: Collection[int], directory: Path) -> None:
     Pages that do not exist or cannot be drawn are left out; a file that pdfium cannot open leaves nothing.
     """
     try:
-        document = pypdfium2.PdfDocument(path)
+        document, _ = open_pdf(path)
     except pypdfium2.PdfiumError:
         return
     with document:
@@ -51,7 +53,7 @@ def showing_pages(path: Path, numbers: Sequence[int], with_running_lines: Collec
     if not numbers:
         return set()
     try:
-        document = pypdfium2.PdfDocument(path.read_bytes())  # as read_content has it: this file and no other
+        document, _ = open_pdf(path)
     except pypdfium2.PdfiumError:
         return set()
     found = set()

@@ -16,6 +16,7 @@ import pypdfium2.raw as pdfium
 
 from chunking.document import UnreadableError
 from chunking.limits import ReadLimits
+from chunking.pdf_open import open_pdf
 from chunking.pdf_rules import Rule, page_rules
 from chunking.pdf_streams import refuse_bombs
 from chunking.pdfium_calls import address, angle, font_info, font_of, loose_box, origin, text_object_of
@@ -114,7 +115,7 @@ def read_content(path: Path, limits: ReadLimits) -> PdfContent:
         raise UnreadableError(f"not a PDF: the file begins with {ascii(head[:8])[1:]}")
     refuse_bombs(path, limits)
     try:
-        document = pypdfium2.PdfDocument(path.read_bytes())  # of a path it would open what that leads to by now
+        document, warnings = open_pdf(path)
     except pypdfium2.PdfiumError as error:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
             raise UnreadableError("encrypted: it opens only with a password") from None
@@ -123,7 +124,7 @@ def read_content(path: Path, limits: ReadLimits) -> PdfContent:
         return _read_with_pypdf(path, limits, str(error))
     with document:
         _check_pages(len(document), limits)
-        content = PdfContent([], _outline(document), document.get_metadata_value("Title"), [])
+        content = PdfContent([], _outline(document), document.get_metadata_value("Title"), warnings)
         characters = 0
         for number in range(1, len(document) + 1):
             at_page(number)

@@ -159,6 +159,13 @@ def to_unicode(mapping: bytes) -> bytes:
     return one_page(None, PAGE, font, stream(mapping))
 
 
+def two_pages(kids: bytes) -> bytes:
+    """Return a document with another page, object 6; its page tree has these kids and says that there is one."""
+    tree = PAGES.replace(b"[3 0 R]", kids)
+    second, text = PAGE.replace(b"4 0 R", b"7 0 R"), stream(DRAWN.replace(WORDS.encode(), b"A second page."))
+    return pdf(CATALOG, tree, PAGE, stream(), FONT, second, text)
+
+
 def page_chain(length: int) -> bytes:
     """Return a page tree of one page below so many nodes of one kid each."""
     nodes = [
@@ -219,6 +226,16 @@ PDFS: dict[str, Case] = {
     "count_too_large.pdf": Case(changed(b"/Count 1", b"/Count 900000"), "900000 pages, more than the limit of 5000"),
     "count_a_little_too_large.pdf": Case(
         changed(b"/Count 1", b"/Count 3"), finds=WORDS, warning="page 2 is damaged: .+"
+    ),
+    "count_too_small.pdf": Case(
+        lambda: two_pages(b"[3 0 R 6 0 R]"),
+        finds="A second page.",
+        warning="the page tree's /Count is 1, but it holds 2 pages: .+",
+    ),
+    "count_too_small_in_a_ring.pdf": Case(
+        lambda: two_pages(b"[3 0 R 2 0 R 6 0 R]"),
+        finds=WORDS,
+        warning=r"the page tree is damaged .+: pages after page 1 .+",
     ),
     "count_negative.pdf": Case(changed(b"/Count 1", b"/Count -7"), finds=WORDS),
     "million_kids.pdf": Case(
