@@ -185,6 +185,8 @@ def _by_thickness(level: Sequence[Rule]) -> list[list[Rule]]:
 
 def turned(rules: Sequence[Rule], quarter_turns: int) -> list[Rule]:
     """Return the rules as they stand beside words that are turned so often, once these stand upright."""
+    if not quarter_turns % 4:
+        return list(rules)
     return [Rule(*turned_right(rule.left, rule.bottom, rule.right, rule.top, quarter_turns)) for rule in rules]
 
 

@@ -261,30 +261,35 @@ def _row(row: Sequence[_Run], page: int) -> PdfLine:
 
 
 def _look(words: Sequence[Word]) -> tuple[bool, bool, Word]:
-    """Return whether a line is bold and of fixed pitch, and the first word of its usual size."""
+    """Return whether a line is bold and of fixed pitch, and the first word of its usual size.
+
+    That is the size that most characters have, to the tenth of a point.
+    """
     first = words[0]
     if len({(word.top - word.bottom, word.bold, word.monospaced) for word in words}) == 1:
         return first.bold, first.monospaced, first
-    bold = sum(len(word.text) for word in words if word.bold) * 2 > sum(len(word.text) for word in words)
-    return bold, _is_monospaced(words), _usual(words)
+    characters = bold = monospaced = 0
+    heights: dict[float, int] = {}
+    for word in words:
+        length, height = len(word.text), word.top - word.bottom
+        characters += length
+        bold += length if word.bold else 0
+        monospaced += length if word.monospaced else 0
+        heights[height] = heights.get(height, 0) + length
+    if len(heights) > 1:
+        sizes: dict[float, int] = {}
+        for height, length in heights.items():
+            size = round(height, 1)
+            sizes[size] = sizes.get(size, 0) + length
+        usual = max(sizes, key=sizes.__getitem__)
+        first = next(word for word in words if round(word.size, 1) == usual)
+    return bold * 2 > characters, monospaced > 0 and _is_monospaced(words), first
 
 
 def _is_monospaced(words: Sequence[Word]) -> bool:
     """Whether a line is set in a fixed pitch, signs aside: those may come from a font of symbols."""
-    if not any(word.monospaced for word in words):
-        return False
     spelled = [word for word in words if any(map(str.isalnum, word.text))] or words
     return all(word.monospaced for word in spelled)
-
-
-def _usual(words: Sequence[Word]) -> Word:
-    """Return the first word of the size that most characters of a line have, to the tenth of a point."""
-    sizes: dict[float, int] = {}
-    for word in words:
-        size = round(word.top - word.bottom, 1)
-        sizes[size] = sizes.get(size, 0) + len(word.text)
-    size = max(sizes, key=sizes.__getitem__)
-    return next(word for word in words if round(word.size, 1) == size)
 
 
 def cell_of(words: Sequence[Word]) -> Cell:
@@ -319,6 +324,8 @@ def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, fra
 
 def text_lines(words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of one cell line by line, from the top down and from left to right."""
+    if len(words) == 1:
+        return [list(words)]
     lines: list[list[Word]] = []
     for word in sorted(words, key=lambda word: -word.base):
         if lines and lines[-1][0].base - word.base <= 0.5 * max(lines[-1][0].size, word.size):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import statistics
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -114,11 +114,12 @@ def aligned_tables(lines: list[PdfLine], rules: Sequence[Rule]) -> list[PdfLine]
     turns = {line.quarter_turns for line in lines}
     level = {turn: stacks(rules, turn) for turn in turns}
     upright = {turn: [rule for rule in turned(rules, turn) if not rule.horizontal] for turn in turns}
+    finer = [line if line.frame else _finer(line) for line in lines] if any(level.values()) else lines
     result: list[PdfLine] = []
     i = 0
     while i < len(lines):
         turn = lines[i].quarter_turns
-        rows, length = _between_rules(lines, i, level[turn], upright[turn])
+        rows, length = _between_rules(finer, i, level[turn], upright[turn])
         if not rows and len(lines[i].cells) > 1:
             rows, length = _below_one_another(lines, i, upright[turn])
         result += rows or lines[i : i + 1]
@@ -129,12 +130,17 @@ def aligned_tables(lines: list[PdfLine], rules: Sequence[Rule]) -> list[PdfLine]
 def _between_rules(
     lines: Sequence[PdfLine], i: int, level: Sequence[Stack], upright: Sequence[Rule]
 ) -> tuple[list[PdfLine], int]:
-    """Return the rows of the table that begins at line ``i`` and how many lines it takes, where level rules part it."""
+    """Return the rows of the table that begins at line ``i`` and how many lines it takes, where level rules part it.
+
+    The lines are those that ``_finer`` returns.
+    """
     for stack in level:
-        run = [_finer(line) for line in itertools.takewhile(stack.holds, lines[i : i + _MOST_LINES])]
-        borders = _borders(run)
+        run = list(itertools.takewhile(stack.holds, lines[i : i + _MOST_LINES]))
+        if len(run) < 2 or _is_text(run, stack):
+            continue
         bands = [list(band) for _, band in itertools.groupby(run, key=lambda line: stack.band(line.base))]
-        if len(run) < 2 or not borders or len(bands) < 2 or _is_text(run, stack):
+        borders = _borders(run) if len(bands) > 1 else []
+        if not borders:
             continue
         limits = (stack.left, *borders, stack.right)
         if any(_within(rule, limits, run[-1].base, run[0].top) for rule in upright):  # a drawing
@@ -154,15 +160,15 @@ def _is_text(lines: Sequence[PdfLine], stack: Stack) -> bool:
 
 def _finer(line: PdfLine) -> PdfLine:
     """Part the cells of a line at narrower gaps, where it is known to be in a table."""
-    cells = []
+    cells: list[Cell] = []
     for cell in line.cells:
         parts = [[cell.words[0]]]
         for before, word in itertools.pairwise(cell.words):
-            if word.left - before.right > _FINER_GAP * word.size:
+            if word.left - before.right > _FINER_GAP * (word.top - word.bottom):
                 parts.append([])
             parts[-1].append(word)
-        cells += [cell_of(part) for part in parts]
-    return replace(line, cells=tuple(cells))
+        cells += [cell_of(part) for part in parts] if len(parts) > 1 else [cell]
+    return line if len(cells) == len(line.cells) else replace(line, cells=tuple(cells))
 
 
 def _below_one_another(lines: list[PdfLine], i: int, upright: Sequence[Rule]) -> tuple[list[PdfLine], int]:
@@ -182,9 +188,10 @@ def _below_one_another(lines: list[PdfLine], i: int, upright: Sequence[Rule]) ->
     header = header_rows(rows)
     if len(rows) < (2 if header else 3) or not _filled(rows):
         return [], 0
-    if any(no_table(rows[header:]) for no_table in (_is_list, _is_prose, _is_justified, _is_index, _is_formula)):
+    if _is_justified(rows[header:]) or not _lines_up(rows[header:]):
         return [], 0
-    if not _lines_up(rows[header:]):
+    texts = [[_text(cell) for cell in row] for row in rows[header:]]
+    if any(no_table(texts) for no_table in (_is_list, _is_prose, _is_index, _is_formula)):
         return [], 0
     return _table(rows, limits, run[0].page, header=False), len(run)
 
@@ -196,14 +203,17 @@ def _within(rule: Rule, limits: Sequence[float], bottom: float, top: float) -> b
 def _run(lines: Sequence[PdfLine], i: int) -> list[PdfLine]:
     """Return the lines from ``i`` on between whose cells a gap goes down."""
     run = [lines[i]]
-    gaps = _gaps(run)
+    covered = _merged(run[0], [])
+    narrowest = _COLUMN_GAP * run[0].size
+    gaps = _gaps(covered, narrowest)
     for line in lines[i + 1 : i + _MOST_LINES]:
         last = run[-1]
         near = 0 < last.base - line.base <= _ROW_GAP * max(last.size, line.size)
         if not near or line.frame or line.monospaced or line.quarter_turns != last.quarter_turns:
             break
+        covered = _merged(line, covered)
         narrower = [
-            (left, right) for left, right in _gaps([*run, line]) if any(a < right and left < b for a, b in gaps)
+            (left, right) for left, right in _gaps(covered, narrowest) if any(a < right and left < b for a, b in gaps)
         ]
         if not narrower:
             break
@@ -212,15 +222,20 @@ def _run(lines: Sequence[PdfLine], i: int) -> list[PdfLine]:
     return [] if run[0].monospaced or run[0].frame else run
 
 
-def _gaps(lines: Sequence[PdfLine]) -> list[tuple[float, float]]:
-    """Return the stretches between the cells of all lines that none of them covers."""
-    gaps = []
-    right = None
-    for cell in sorted((cell for line in lines for cell in line.cells), key=lambda cell: cell.left):
-        if right is not None and cell.left - right > _COLUMN_GAP * lines[0].size:
-            gaps.append((right, cell.left))
-        right = cell.right if right is None else max(right, cell.right)
-    return gaps
+def _merged(line: PdfLine, covered: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the stretches that the cells of a line and of those above it cover, from left to right."""
+    merged: list[tuple[float, float]] = []
+    for left, right in sorted([*covered, *((cell.left, cell.right) for cell in line.cells)]):
+        if merged and left <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], right)
+        else:
+            merged.append((left, right))
+    return merged
+
+
+def _gaps(covered: Sequence[tuple[float, float]], narrowest: float) -> list[tuple[float, float]]:
+    """Return the gaps between stretches that are wider than ``narrowest`` points."""
+    return [(right, left) for (_, right), (left, _) in itertools.pairwise(covered) if left - right > narrowest]
 
 
 def _borders(lines: Sequence[PdfLine]) -> list[float]:
@@ -229,12 +244,16 @@ def _borders(lines: Sequence[PdfLine]) -> list[float]:
     if len(several) < 2:
         return []
     edges = sorted({edge for cells in several for cell in cells for edge in (cell.left, cell.right)})
+    lefts = sorted(cell.left for cells in several for cell in cells if cell.left < cell.right)
+    rights = sorted(cell.right for cells in several for cell in cells if cell.left < cell.right)
+    parted = [(cells[0].right, cells[-1].left) for cells in several if cells[0].right <= cells[-1].left]
+    firsts, lasts = sorted(right for right, _ in parted), sorted(left for _, left in parted)
     borders = []
     zone: list[float] = []
     for left, right in [*itertools.pairwise(edges), (edges[-1], edges[-1])]:
         x = (left + right) / 2
-        across = sum(cell.left < x < cell.right for cells in several for cell in cells)
-        apart = sum(cells[0].right <= x <= cells[-1].left for cells in several) - across
+        across = bisect_left(lefts, x) - bisect_right(rights, x)  # cells that begin before x and end behind it
+        apart = bisect_right(firsts, x) - bisect_left(lasts, x) - across
         if right > left and apart >= 2 and across <= max(apart // 5, 0) and not _covered(several, left, right, across):
             zone = [zone[0] if zone else left, right]
         elif zone:
@@ -277,12 +296,12 @@ def _split(words: Sequence[Word], limits: Sequence[float]) -> list[list[Word]]:
     """Part the words of a cell at borders of columns, where the gap is wider than a blank."""
     parts = [[words[0]]]
     for before, word in itertools.pairwise(words):
-        middle = (before.right + word.left) / 2
-        border = min(limits, key=lambda limit: abs(limit - middle))
-        if word.left - before.right > _BLANK * word.size and before.right <= border + 1 and border - 1 <= word.left:
-            parts.append([word])
-        else:
-            parts[-1].append(word)
+        if word.left - before.right > _BLANK * (word.top - word.bottom):
+            middle = (before.right + word.left) / 2
+            border = min(limits, key=lambda limit: abs(limit - middle))
+            if before.right <= border + 1 and border - 1 <= word.left:
+                parts.append([])
+        parts[-1].append(word)
     return parts
 
 
@@ -347,18 +366,18 @@ def _filled(rows: Sequence[Row]) -> bool:
     return several >= 2 and several * 5 >= len(rows) * 2 and full >= 2
 
 
-def _is_list(rows: Sequence[Row]) -> bool:
+def _is_list(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first column holds nothing but bullets or numbers of a list."""
-    marks = [_text(row[0]) for row in rows if row[0]]
+    marks = [row[0] for row in rows if row[0]]
     return len(rows[0]) == 2 and sum(_MARK.fullmatch(mark) is not None for mark in marks) * 2 > len(marks)
 
 
-def _is_prose(rows: Sequence[Row]) -> bool:
+def _is_prose(rows: Sequence[Sequence[str]]) -> bool:
     """Whether two columns or more hold sentences, as those of a page set in columns do."""
-    lengths = [
-        statistics.fmean([len(_text(cell)) for cell in column if cell] or [0]) for column in zip(*rows, strict=True)
-    ]
-    return sum(length > _PROSE for length in lengths) > 1 and len(lengths) == 2
+    columns = list(zip(*rows, strict=True))
+    return len(columns) == 2 and all(
+        statistics.fmean([len(cell) for cell in column if cell] or [0]) > _PROSE for column in columns
+    )
 
 
 def _in_paragraph(run: Sequence[PdfLine], neighbours: Sequence[PdfLine]) -> bool:
@@ -389,15 +408,15 @@ def _spread(places: Sequence[float]) -> float:
     return statistics.fmean(abs(place - middle) for place in places)
 
 
-def _is_index(rows: Sequence[Row]) -> bool:
+def _is_index(rows: Sequence[Sequence[str]]) -> bool:
     """Whether cells are entries of an index: words and page numbers."""
-    texts = [_text(cell) for row in rows for cell in row if cell]
+    texts = [cell for row in rows for cell in row if cell]
     return sum(_ENTRY.search(text) is not None for text in texts) * 3 > len(texts)
 
 
-def _is_formula(rows: Sequence[Row]) -> bool:
+def _is_formula(rows: Sequence[Sequence[str]]) -> bool:
     """Whether few cells have a word or a number of two characters."""
-    texts = [_text(cell) for row in rows for cell in row if cell]
+    texts = [cell for row in rows for cell in row if cell]
     return sum(_WORD.search(text) is not None for text in texts) * 2 < len(texts)
 
 

@@ -152,7 +152,8 @@ def _assemble(
     groups: Sequence[Group], drawn: Sequence[PdfPage], running: Sequence[Running]
 ) -> tuple[str, list[Block], list[Page]]:
     """Write the groups one after another; note where every block and every page begins and ends."""
-    words = Counter(word.lower() for group in groups for line in group.lines for word in _WORD.findall(line.text))
+    texts = (line.text for group in groups for line in group.lines)
+    words = Counter(map(str.lower, itertools.chain.from_iterable(map(_WORD.findall, texts))))
     parts: list[str] = []
     length = 0
     blocks: list[Block] = []
@@ -190,9 +191,8 @@ def _boxes(lines: Sequence[PdfLine], drawn: Sequence[PdfPage]) -> tuple[Box, ...
         page = drawn[number - 1]
         if page.box is None:
             continue
-        corners = [page.displayed(*line.box) for line in on_page]
-        lefts, bottoms, rights, tops = zip(*corners, strict=True)
-        box = (min(lefts), min(bottoms), max(rights), max(tops))
+        lefts, bottoms, rights, tops = zip(*(line.box for line in on_page), strict=True)
+        box = page.displayed(min(lefts), min(bottoms), max(rights), max(tops))
         boxes.append(Box(number, *(round(edge, 1) for edge in box)))
     return tuple(boxes)
 
