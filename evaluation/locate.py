@@ -74,6 +74,14 @@ def in_section(path: tuple[str, ...], wanted: str) -> bool:
     return False
 
 
+def number_and_title(heading: str) -> tuple[str, str]:
+    """Return a heading's number and its title, both folded (compatibility forms, case, white space).
+
+    The number is empty where there is none: "5.2.1 Torques" gives ("5.2.1", "torques").
+    """
+    return _number_and_title(_fold(heading))
+
+
 def _fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

@@ -1,23 +1,21 @@
-"""Where candidate negatives come from, and the nouns of mining: a candidate, and a query with its candidates.
+"""The nouns of mining: what was retrieved, a candidate negative, and a query with its candidates.
 
-The idea of taking them from an ensemble of retrievers rather than one is that of arXiv 2411.02404 and 2505.18366.
+The idea of taking candidates from an ensemble of retrievers rather than one is that of arXiv 2411.02404 and 2505.18366.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from chunking.document import Chunk
-from indexing.fusion import FUSIONS, Run
+from indexing.fusion import Run, fuse
 from indexing.generations import Generation
 from indexing.releases import Release
 from indexing.stores import BM25
-
-if TYPE_CHECKING:
-    from mining.settings import MineSettings
+from mining.clauses import ClauseIndex
 
 Ranking = dict[str, tuple[int, float]]
 
@@ -92,27 +90,49 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Retrieved:
-    """What the sources choose from: the runs of one block of queries, and the ids of all chunks, sorted."""
+class Corpus:
+    """All chunks of the index by id. What is made of them is made once, when it is first asked for."""
 
-    queries: Sequence[str]
+    chunks: Mapping[str, Chunk]
+
+    @cached_property
+    def chunk_ids(self) -> list[str]:
+        """The ids of all chunks, sorted."""
+        return sorted(self.chunks)
+
+    @cached_property
+    def clauses(self) -> ClauseIndex:
+        """Where to find the same clause in other documents."""
+        return ClauseIndex(self.chunks)
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What the sources choose from: one block of queries (id to text), the runs of each, and their judged chunks."""
+
+    queries: Mapping[str, str]
     runs: Mapping[str, Run]
     encoders: tuple[str, ...]
     ensemble: Run
-    chunk_ids: Sequence[str]
+    positives: Mapping[str, Sequence[str]]
+    corpus: Corpus
 
 
-Source = Callable[[Retrieved, "MineSettings"], dict[str, Run]]
-
-
-def retrieve(retriever: Retriever, queries: Mapping[str, str], chunk_ids: Sequence[str], depth: int) -> Retrieved:
-    """Search for ``queries`` (id to text) and fuse the lists by soft voting, whatever the release fuses by."""
+def retrieve(
+    retriever: Retriever,
+    queries: Mapping[str, str],
+    positives: Mapping[str, Sequence[str]],
+    corpus: Corpus,
+    depth: int,
+    fusion: str,
+) -> Retrieved:
+    """Search for ``queries`` (id to text) and fuse the lists by ``fusion``, with the weights of the release."""
     release = retriever.release
     encoders = tuple(sorted(release.encoders))
     runs = retriever.runs(queries, depth=max(_RUN_DEPTH, depth), only=(BM25, *encoders))
     weights = {name: release.fusion.weights.get(name, 0.0) for name in runs}
-    ensemble = FUSIONS["soft"](runs, weights if any(weights.values()) else dict.fromkeys(runs, 1.0))
-    return Retrieved(tuple(queries), runs, encoders, ensemble, chunk_ids)
+    ensemble = fuse(fusion, runs, weights if any(weights.values()) else dict.fromkeys(runs, 1.0))
+    return Retrieved(queries, runs, encoders, ensemble, positives, corpus)
 
 
 def find_candidates(
@@ -162,35 +182,3 @@ def rank(scores: Mapping[str, float]) -> Ranking:
     """Return the (rank from 1, score) of each chunk, best first; equal scores by id."""
     ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return {chunk: (rank, score) for rank, (chunk, score) in enumerate(ordered, start=1)}
-
-
-def _bm25(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
-    return {BM25: retrieved.runs[BM25]}
-
-
-def _encoder(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
-    return {name: retrieved.runs[name] for name in retrieved.encoders}
-
-
-def _ensemble(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
-    return {"ensemble": retrieved.ensemble}
-
-
-def _random(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
-    """Draw chunks with equal chance: twice what the random share needs, for some will be judged passages."""
-    share = settings.random_share
-    count = min(len(retrieved.chunk_ids), 2 * round(settings.per_query * share / (1 - share)) + 2) if share else 0
-    run: Run = {}
-    for query in retrieved.queries:
-        # Seeded by the query, so that a draw depends neither on the other queries nor on their order.
-        draws = random.Random(f"{settings.seed}\0{query}").sample(retrieved.chunk_ids, count)  # noqa: S311 - no secret
-        run[query] = {chunk: -float(place) for place, chunk in enumerate(draws)}
-    return {"random": run}
-
-
-SOURCES: dict[str, Source] = {
-    "random": _random,
-    "bm25": _bm25,
-    "encoder": _encoder,
-    "ensemble": _ensemble,
-}

@@ -22,7 +22,7 @@ from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
 from indexing.stores import BM25
 from mining.agreement import Agreement
-from mining.candidates import SOURCES, Candidate, Case, Retriever, find_candidates, rank, retrieve
+from mining.candidates import Candidate, Case, Corpus, Retriever, find_candidates, rank, retrieve
 from mining.decisions import apply_decisions, by_query
 from mining.filters import ALWAYS, ASK_CROSS_ENCODER, FILTERS
 from mining.findings import Filter
@@ -33,6 +33,7 @@ from mining.relabel import propose_positives
 from mining.scoring import Progress, score_candidates
 from mining.selection import select_hard, select_random
 from mining.settings import MineSettings
+from mining.sources import SOURCES
 
 # The runs of so many queries are in memory at a time.
 _QUERIES_PER_BLOCK = 128
@@ -131,12 +132,13 @@ def _gather(
 ) -> list[Case]:
     """Search for all queries, in order of their ids, and collect each one's candidates."""
     chunks = searcher.chunks
-    chunk_ids = sorted(chunks)
+    corpus = Corpus(chunks)
     ids = sorted(texts)
     cases: list[Case] = []
     for start in range(0, len(ids), _QUERIES_PER_BLOCK):
         block = {query: texts[query] for query in ids[start : start + _QUERIES_PER_BLOCK]}
-        retrieved = retrieve(searcher, block, chunk_ids, settings.depth)
+        of_block = {query: projection.positives(query) for query in block}
+        retrieved = retrieve(searcher, block, of_block, corpus, settings.depth, settings.fusion)
         sources = {
             name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()
         }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mining.candidates import SOURCES
+from indexing.fusion import FUSIONS
 from mining.filters import FILTERS
 from mining.selection import DIFFICULTIES, DIVERSITIES
+from mining.sources import SOURCES
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class MineSettings:
 
     ``sources`` and ``filters`` are names of SOURCES and FILTERS, filters in the order they act; without filters the run
     is the unfiltered baseline (judged passages and their siblings are never kept, whatever the filters). Each source
-    gives its best ``depth`` chunks of a query.
+    gives its best ``depth`` chunks of a query. ``fusion`` is a name of FUSIONS: how BM25 and the encoders become the
+    ensemble, with the release's weights.
 
     Ratios compare a candidate with the best judged passage of its query, as probabilities of the cross-encoder: above
     ``rho`` it is a false negative (.95 is NV-Retriever's TopK-PercPos), between ``borderline`` and ``rho`` a person
@@ -47,6 +49,7 @@ class MineSettings:
 
     sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble")
     depth: int = 20
+    fusion: str = "soft"
     filters: tuple[str, ...] = ("near_duplicates", "cross_encoder")
     duplicate_jaccard: float = 0.8
     rho: float = 0.95
@@ -73,6 +76,7 @@ class MineSettings:
 
     def __post_init__(self) -> None:
         _check_names("sources", self.sources, tuple(SOURCES))
+        _check_names("fusion", (self.fusion,), tuple(FUSIONS))
         _check_names("filters", self.filters, tuple(FILTERS))
         _check_names("difficulty", (self.difficulty,), tuple(DIFFICULTIES))
         _check_names("diversity", (self.diversity,), tuple(DIVERSITIES))

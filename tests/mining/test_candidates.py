@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mining.candidates import SOURCES, Retrieved, find_candidates, retrieve
+from mining.candidates import Corpus, Retrieved, find_candidates, retrieve
 from mining.settings import MineSettings
+from mining.sources import SOURCES
 
 QUERIES = {"q1": "first", "q2": "second"}
 
@@ -25,7 +26,7 @@ def retrieved(world: SimpleNamespace, chunks: dict[str, Any]) -> Retrieved:
         "minilm": {"q1": {"b": 0.9, "d": 0.5, "a": 0.4}, "q2": {"a": 0.3}},
         "wordllama": {"q1": {"b": 0.8, "a": 0.3}, "q2": {"h": 0.3}},
     }
-    return retrieve(world.TableSearcher(chunks, scores), QUERIES, sorted(chunks), depth=3)
+    return retrieve(world.TableSearcher(chunks, scores), QUERIES, {}, Corpus(chunks), 3, "soft")
 
 
 def sources(retrieved: Retrieved, settings: MineSettings, *names: str) -> dict[str, Any]:
@@ -44,8 +45,16 @@ def test_ensemble_takes_the_releases_weights(world: SimpleNamespace, chunks: dic
         chunks, {"bm25": {"q1": {"a": 2.0, "b": 1.0}}, "minilm": {"q1": {"b": 2.0, "a": 1.0}}}
     )
     searcher.release.fusion.weights.update({"bm25": 3.0, "minilm": 1.0, "wordllama": 0.0})
-    votes = retrieve(searcher, {"q1": "x"}, sorted(chunks), 5).ensemble["q1"]
+    votes = retrieve(searcher, {"q1": "x"}, {}, Corpus(chunks), 5, "soft").ensemble["q1"]
     assert votes == pytest.approx({"a": 3 / 4, "b": 1 / 4})
+
+
+def test_the_ensemble_is_the_fusion_of_that_name(world: SimpleNamespace, chunks: dict[str, Any]) -> None:
+    searcher = world.TableSearcher(
+        chunks, {"bm25": {"q1": {"a": 9.0, "b": 8.0}}, "minilm": {"q1": {"b": 0.9, "c": 0.1}}}
+    )
+    votes = retrieve(searcher, {"q1": "x"}, {}, Corpus(chunks), 5, "rrf").ensemble["q1"]
+    assert votes == pytest.approx({"a": 1 / 61 / 3, "b": (1 / 62 + 1 / 61) / 3, "c": 1 / 62 / 3})
 
 
 def test_union_of_the_best_of_each_source(retrieved: Retrieved, chunks: dict[str, Any]) -> None:
@@ -65,7 +74,7 @@ def test_a_source_that_finds_nothing_gives_nothing(retrieved: Retrieved, chunks:
 
 def test_equal_scores_rank_by_chunk_id(world: SimpleNamespace, chunks: dict[str, Any]) -> None:
     searcher = world.TableSearcher(chunks, {"bm25": {"q1": {"c": 1.0, "a": 1.0, "b": 1.0}}})
-    retrieved = retrieve(searcher, {"q1": "x"}, sorted(chunks), 5)
+    retrieved = retrieve(searcher, {"q1": "x"}, {}, Corpus(chunks), 5, "soft")
     found = find_candidates(retrieved, sources(retrieved, MineSettings(), "bm25"), "q1", [], chunks, depth=5)
     assert [(candidate.chunk.id, candidate.found["bm25"][0]) for candidate in found] == [("a", 1), ("b", 2), ("c", 3)]
 
@@ -86,25 +95,6 @@ def test_preferred_by_every_encoder(
     assert {candidate.chunk.id for candidate in found if len(candidate.preferred_by) == 2} == expected
 
 
-def test_random_draws_do_not_depend_on_other_queries(retrieved: Retrieved) -> None:
-    settings = MineSettings(seed=5)
-    both = SOURCES["random"](retrieved, settings)["random"]
-    alone = Retrieved(("q2",), {}, (), {}, retrieved.chunk_ids)
-    assert SOURCES["random"](alone, settings)["random"]["q2"] == both["q2"]
-    assert SOURCES["random"](retrieved, MineSettings(seed=6))["random"] != both
-    # per_query 7 at a share of .2 needs 7 * .2 / .8 = 1.75 random ones: 2 * 2 + 2 are drawn, all different.
-    assert len(both["q1"]) == 6
-
-
-def test_random_draws_are_even() -> None:
-    names = [f"c{i}" for i in range(10)]
-    ids = [f"q{i}" for i in range(2000)]
-    drawn = SOURCES["random"](Retrieved(ids, {}, (), {}, names), MineSettings())["random"]
-    first = [next(iter(run)) for run in drawn.values()]
-    # 2,000 draws of 10: a standard deviation of sqrt(2000 * .1 * .9) = 13.4; five of them.
-    assert all(abs(first.count(name) - 200) < 68 for name in names)
-
-
 def test_a_chunk_that_a_search_also_found_is_not_random(retrieved: Retrieved, chunks: dict[str, Any]) -> None:
     settings = MineSettings()
     found = find_candidates(retrieved, sources(retrieved, settings, "random", "bm25"), "q1", [], chunks, depth=3)
@@ -117,21 +107,11 @@ def test_a_chunk_that_a_search_also_found_is_not_random(retrieved: Retrieved, ch
     assert draws != sorted(draws)
 
 
-def test_no_share_no_draws(retrieved: Retrieved) -> None:
-    assert SOURCES["random"](retrieved, MineSettings(random_share=0.0))["random"] == {"q1": {}, "q2": {}}
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_every_source_gives_runs_of_these_queries_and_chunks(retrieved: Retrieved, name: str) -> None:
-    for run in SOURCES[name](retrieved, MineSettings()).values():
-        assert set(run) == set(QUERIES)
-        assert {chunk for scores in run.values() for chunk in scores} <= set(retrieved.chunk_ids)
-
-
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"sources": ("bm26", "encoder")}, "unknown name 'bm26' in mining sources; known: random, bm25"),
+        ({"fusion": "vote"}, "unknown name 'vote' in mining fusion; known: soft, zscore"),
         ({"filters": ("nearly",)}, "unknown name 'nearly' in mining filters; known: near_duplicates"),
         ({"filters": ("cross_encoder", "cross_encoder")}, "a name stands twice in mining filters"),
         ({"sources": ("random",)}, "find no hard negatives"),
