@@ -32,7 +32,8 @@ class Page:
     """One page of a document: its number (from 1) and its span. An empty span is a page without text.
 
     ``label`` is the number printed on it, ``dropped`` the running headers and footers, and the repeated headers of
-    tables, that were left out of the text, ``rotation`` by how many degrees the page is turned for display (0, 90, 180
+    tables, that were left out of the text, ``dropped_boxes`` where each of them stands, where the format has such (none
+    otherwise), ``rotation`` by how many degrees the page is turned for display (0, 90, 180
     or 270). A ``scanned`` page shows something but has no text of its own; with ``ocr`` its text was recognised in the
     picture.
     """
@@ -45,6 +46,7 @@ class Page:
     rotation: int = 0
     ocr: bool = False
     scanned: bool = False
+    dropped_boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

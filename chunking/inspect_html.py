@@ -128,7 +128,9 @@ def _page(
         "facts": "; ".join(filter(None, facts)),
         "dropped": page.dropped,
         "without_text": books.without_text,
-        "drawing": _drawing(page, blocks, chunks, size, pictures) if size or _boxed(blocks) else None,
+        "drawing": _drawing(page, blocks, chunks, size, pictures)
+        if size or page.dropped_boxes or _boxed(blocks)
+        else None,
         "blocks": _texts(page, blocks, chunks),
     }
 
@@ -175,28 +177,33 @@ def _drawing(
     boxes, bars, order = [], [], []
     for seen in blocks:
         for box in _boxes(seen, page):
-            top, tall = round(height - box.top, 1), round(box.top - box.bottom, 1)
-            section = SECTION_SEPARATOR.join(seen.section)
-            boxes.append(
-                {
-                    "number": seen.number,
-                    "kind": seen.block.kind,
-                    "x": box.left,
-                    "y": top,
-                    "width": round(box.right - box.left, 1),
-                    "height": tall,
-                    "name": f"{seen.number}. {seen.block.kind}\n{section}",
-                }
-            )
+            shape = _placed(box, height)
+            top, tall = shape["y"], shape["height"]
+            name = f"{seen.number}. {seen.block.kind}\n{SECTION_SEPARATOR.join(seen.section)}"
+            boxes.append({**shape, "number": seen.number, "kind": seen.block.kind, "name": name})
             order += [f"{box.left - 7:.1f},{top:.1f}", f"{box.left - 7:.1f},{top + tall:.1f}"]
             bars += _bars(seen, chunks, box.left - _BAR_GAP, top, tall)
     return {
         "width": width,
         "height": height,
         "image": _data_uri(pictures / f"page-{page.number}.jpg"),
+        "dropped": [
+            _placed(box, height) | {"name": f"left out of the text: {text}"}
+            for text, box in zip(page.dropped, page.dropped_boxes, strict=False)
+        ],
         "boxes": boxes,
         "bars": bars,
         "order": " ".join(order),
+    }
+
+
+def _placed(box: Box, height: float) -> dict[str, Any]:
+    """Return a box as SVG has it: from the upper left corner of a page of this height."""
+    return {
+        "x": box.left,
+        "y": round(height - box.top, 1),
+        "width": round(box.right - box.left, 1),
+        "height": round(box.top - box.bottom, 1),
     }
 
 

@@ -179,8 +179,18 @@ def _assemble(
     for number, (page, lines) in enumerate(zip(drawn, running, strict=True), 1):
         at = pages[-1].end if pages else 0
         start, end = spans.get(number, (at, at))
-        dropped = tuple(line.text for line in [*lines.lines, *repeated.get(number, ())])
-        pages.append(Page(number, start, end, lines.label or page.label, dropped, page.rotation))
+        dropped = [*lines.lines, *repeated.get(number, ())]
+        pages.append(
+            Page(
+                number,
+                start,
+                end,
+                label=lines.label or page.label,
+                dropped=tuple(line.text for line in dropped),
+                rotation=page.rotation,
+                dropped_boxes=tuple(box for line in dropped for box in _boxes([line], drawn)),
+            )
+        )
     return "".join(parts), blocks, pages
 
 

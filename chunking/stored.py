@@ -69,8 +69,10 @@ def _page(
     rotation: int = 0,
     ocr: bool = False,
     scanned: bool = False,
+    dropped_boxes: Sequence[Sequence[Any]] = (),
 ) -> Page:
-    return Page(number, start, end, label, tuple(dropped), rotation, ocr, scanned)
+    boxes = tuple(Box(*box) for box in dropped_boxes)
+    return Page(number, start, end, label, tuple(dropped), rotation, ocr, scanned, boxes)
 
 
 def _block(

@@ -207,19 +207,24 @@ def inspect(session: Session, file: Path, page: int | None, html: Path | None) -
     from chunking.inspect_blocks import seen_blocks
     from chunking.inspect_html import MOST_PICTURES, draw_html
     from chunking.stored import load
+    from chunking.tokens import write_estimate
     from chunking.worker import Job, Unread, read_and_chunk_all
     from flows import show_inspect
 
     settings = load_settings(session.config)
     index = settings.index()
     tokenizers, notes = _fetched_tokenizers(settings), []
-    if not tokenizers:
-        notes.append("without passages: their size depends on the encoders, which `specmine models fetch` fetches")
     if html and html.resolve() == file.resolve():
         raise SpecmineError(f"{html} is the document itself: give --html another name")
     wanted = (tuple(range(1, MOST_PICTURES + 1)) if page is None else (page,)) if html else ()
     chunking = replace(index.chunking, max_tokens=index.tokens_per_chunk)
     with TemporaryDirectory(prefix="specmine-inspect-") as folder:
+        if not tokenizers:
+            notes.append(
+                "passages and tokens are estimated: `specmine models fetch` fetches the encoders, whose tokens count"
+            )
+            tokenizers = [Path(folder) / "estimate.json"]
+            write_estimate(tokenizers[0])
         job = Job(file.absolute(), file.name, Path(folder), pictures=wanted)
         outcome = next(read_and_chunk_all([job], index.limits, chunking, tokenizers, workers=1, ocr=index.ocr))
         if isinstance(outcome, Unread):

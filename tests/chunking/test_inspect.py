@@ -107,6 +107,23 @@ def a_page() -> list[Any]:
     return head + body
 
 
+def test_lines_left_out_are_drawn_struck_where_they_stand(tmp_path: Path, draw_pdf: Any) -> None:
+    pages = [
+        [("Handbook of pumps", 72, 800, 9, "Times-Roman"), *a_page(), (f"{i}", 300, 30, 9, "Times-Roman")]
+        for i in (1, 2, 3, 4)
+    ]
+    document = read(draw_pdf(tmp_path / "a.pdf", pages), "a.pdf", ReadLimits())
+    for number, page in enumerate(document.pages, 1):
+        assert page.dropped == ("Handbook of pumps", str(number))
+        head, foot = page.dropped_boxes
+        assert (head.page, head.left, foot.left) == (number, 72, 300)
+        assert head.bottom < 800 < head.top < 820
+        assert foot.bottom < 30 < foot.top < 50
+    html = draw_html(document, [], account(document, []), (2,), tmp_path)
+    assert html.count('<g class="out"><title>left out of the text: ') == 2
+    assert f'<rect x="72.0" y="{round(842 - document.pages[1].dropped_boxes[0].top, 1)}"' in html
+
+
 def test_without_tokenizers_documents_are_read_but_not_cut(tmp_path: Path, draw_pdf: Any) -> None:
     job = Job(draw_pdf(tmp_path / "a.pdf", [a_page()]), "a.pdf", tmp_path / "out", pictures=(1,))
     outcome = next(read_and_chunk_all([job], ReadLimits(), ChunkSettings(), [], workers=1))

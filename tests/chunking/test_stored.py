@@ -17,7 +17,18 @@ def test_round_trip(tmp_path: Path, counter: TokenCounter) -> None:
         Block("heading", 1, 0, 26, 2, (Box(1, 72.0, 700.5, 300.0, 712.0), Box(2, 72.0, 30.0, 90.0, 42.0))),
         Block("table", 1, 30, len(text) - 1, table=table),
     )
-    pages = (Page(1, 0, 30, "iv", ("Handbook", "iv"), 90), Page(2, 30, 30, ocr=True, scanned=True))
+    pages = (
+        Page(
+            1,
+            0,
+            30,
+            "iv",
+            ("Handbook", "iv"),
+            90,
+            dropped_boxes=(Box(1, 72.0, 800.0, 120.0, 810.0), Box(1, 72, 20, 80, 30)),
+        ),
+        Page(2, 30, 30, ocr=True, scanned=True),
+    )
     document = Document("a/b.txt", "00", "T", text, pages, blocks, {"format": "x"}, ("w",))
     chunks = chunk(document, ChunkSettings(), counter)
     save(tmp_path / "new" / "folder", document, chunks)

@@ -191,7 +191,8 @@ def test_inspect_shows_what_was_read_without_a_home(specmine: Run, somewhere: Pa
     ]
     assert shown["blocks"][3]["section"].endswith("Marking")
     assert shown["totals"]["pages"] == 1
-    assert shown["warnings"][0].startswith("without passages")  # no model is fetched for a look
+    assert shown["warnings"][0].startswith("passages and tokens are estimated")  # no model is fetched for a look
+    assert (shown["totals"]["chunks"], shown["blocks"][1]["chunks"], shown["blocks"][3]["chunks"]) == (2, [0], [1])
     assert "A plate." in (somewhere / "pump.html").read_text(encoding="utf-8")
     assert not (somewhere / "var").exists()
     assert "[bold]pump[/bold]" in specmine("inspect", "pump.md", "--page", "1")[1]
