@@ -11,6 +11,8 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
+from flows import reports
+
 _LONGEST_LIST = 200
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$])")
 
@@ -40,6 +42,11 @@ def verdicts(report: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
 def reindex_summary(report: Mapping[str, Any]) -> None:
     """Write what a re-index did."""
     _create("reindex-summary", reindex_markdown(report), f"release {report['release']}")
+
+
+def chunking_comparison(report: Mapping[str, Any]) -> None:
+    """Write chunkings side by side, and which of them differ."""
+    _create(f"chunking-{report['split']}", chunking_markdown(report), f"release {report['release']}")
 
 
 # The texts
@@ -130,6 +137,14 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
             _table(["", "count"], rows),
         ]
     )
+
+
+def chunking_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of a comparison's artifact."""
+    parts = ["# Chunkings compared", _escaped(reports.chunking_facts(report))]
+    for title, columns, rows in reports.chunking_tables(report):
+        parts += [f"## {_escaped(title)}", _table(columns, rows)]
+    return "\n\n".join([*parts, f"The whole report: `{report['report']}`"])
 
 
 def _create(key: str, markdown: str, description: str) -> None:

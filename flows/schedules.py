@@ -61,6 +61,7 @@ class Schedules:
     retrain: Scheduled = None
     reindex: Scheduled = None
     lifecycle: Scheduled = None
+    compare_chunking: Scheduled = None
 
     def by_flow(self) -> dict[str, Schedule]:
         """Return the schedules there are, by the flow's name."""

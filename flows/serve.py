@@ -12,6 +12,7 @@ from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
+from flows.compare_chunking import compare_chunking
 from flows.deployments import DEPLOYMENT, as_prefect, put_schedule, required_api
 from flows.evaluate import evaluate
 from flows.ingest import ingest
@@ -30,6 +31,7 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "retrain": retrain,
     "reindex": reindex,
     "lifecycle": lifecycle,
+    "compare_chunking": compare_chunking,
 }
 
 # A second run of the same flow waits for the first: a batch of new documents must not be dropped.

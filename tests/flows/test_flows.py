@@ -74,6 +74,27 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
     assert "max\\_tokens 240 → 40" in artifact("reindex-summary").data
 
 
+def test_chunkings_are_compared_with_their_tables_as_an_artifact(
+    write_config: Callable[[str], Path], judged: Path
+) -> None:
+    from flows.compare_chunking import compare_chunking
+    from flows.ingest import ingest
+    from flows.stages import catalogue
+
+    config = str(write_config(""))
+    ingest(config=config)
+    with catalogue(load_settings(Path(config))) as book:
+        book.import_files("dev", judged / "dev.queries.jsonl", judged / "dev.judgements.jsonl")
+    report = compare_chunking("section:60,fixed:60", config=config)
+    assert (report["queries"], report["against"]) == (4, "section:60")
+    shown = artifact("chunking-dev").data
+    assert "nDCG@10 against section:60" in shown
+    assert shown.count("| wordllama | fixed:60 |") == 2  # measured, and tested against the first
+    assert Path(report["report"]).is_file()
+    with pytest.raises(SpecmineError, match="two splitters"):
+        compare_chunking("section:60", config=config)
+
+
 def test_a_flow_fails_with_the_line_a_user_would_see(workplace: Path) -> None:
     from flows.ingest import ingest
 
