@@ -1,6 +1,7 @@
 """Word documents: headings by style or outline level with the numbers that Word counts, lists, tables, footnotes.
 
 Word keeps no pages, so the document is one page. Deleted text of tracked changes is left out, inserted text is read.
+What stands in a text box comes after the paragraph that it is anchored to.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ from chunking.word_numbers import WordNumbers
 
 _TRANSPARENT = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml", "w:ins", "w:smartTag", "w:moveTo")))
 _SKIPPED = frozenset(map(qn, ("w:del", "w:moveFrom", "w:pPr", "w:rPr", "w:instrText")))
+_BOX = qn("w:txbxContent")
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _FORMULA = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _WRITTEN = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
@@ -81,10 +83,17 @@ class _Body:
                 self._write_table(element)
 
     def _write_paragraph(self, element: Any) -> None:
-        text = _text(element).strip()
-        numbering = self._numbers.next(element)  # asked even of blank paragraphs, which Word counts too
-        if not text:
+        text = _text(element, _BOX).strip()
+        if not text and element.find(f"{qn('w:pPr')}/{qn('w:rPr')}/{qn('w:del')}") is not None:  # deleted as a whole
             return
+        numbering = self._numbers.next(element)  # asked even of blank paragraphs, which Word counts too
+        if text:
+            self._write_text(element, text, numbering)
+        self._write_notes(element, _BOX)
+        for box in _within(element, _BOX):
+            self.write(box)
+
+    def _write_text(self, element: Any, text: str, numbering: str) -> None:
         style = self._styles.get(_style(element), "")
         named = _HEADING.fullmatch(style)
         level = self._numbers.outline_level(element) or (int(named[1]) if named else 0)
@@ -102,14 +111,14 @@ class _Body:
             self._writer.write("list", f"{numbering} {text}")
         else:
             self._writer.write("list" if style.startswith("list") else "paragraph", text)
-        self._write_notes(element)
 
     def _write_table(self, element: Any) -> None:
-        rows = list(_flat(element, qn("w:tr")))
+        rows = [row for row in _flat(element, qn("w:tr")) if row.find(f"{qn('w:trPr')}/{qn('w:del')}") is None]
+        if len(rows) == 1 and len(cells := list(_flat(rows[0], qn("w:tc")))) == 1:  # a frame, as warnings have
+            self.write(cells[0])
+            return
         texts = [_cells(row) for row in rows]
-        if len(texts) == 1 and len(texts[0]) == 1:  # a frame around text, as notes and warnings have
-            self._writer.write("paragraph", texts[0][0] or "")
-        elif texts:
+        if texts:
             for above, row in itertools.pairwise(texts):
                 for i, cell in enumerate(row):
                     if cell is None:
@@ -120,8 +129,8 @@ class _Body:
         self._caption = ""
         self._write_notes(element)
 
-    def _write_notes(self, element: Any) -> None:
-        for reference in element.iter(qn("w:footnoteReference"), qn("w:endnoteReference")):
+    def _write_notes(self, element: Any, *skipped: str) -> None:
+        for reference in _within(element, qn("w:footnoteReference"), qn("w:endnoteReference"), skipped=skipped):
             if note := self._notes.get((reference.tag, reference.get(qn("w:id")))):
                 self._writer.write("footnote", note)
 
@@ -138,8 +147,22 @@ def _flat(parent: Any, *tags: str) -> Iterator[Any]:
             stack += list(reversed(element))
 
 
-def _text(element: Any) -> str:
-    """Return the text within an element as it reads with all tracked changes accepted."""
+def _within(element: Any, *tags: str, skipped: Sequence[str] = ()) -> Iterator[Any]:
+    """Yield what the tags name, at any depth but within one another, where it stands with all tracked changes accepted.
+
+    Nothing within the elements ``skipped``.
+    """
+    stack = list(reversed(element))
+    while stack:
+        item = stack.pop()
+        if item.tag in tags:
+            yield item
+        elif item.tag not in _SKIPPED and item.tag != _FALLBACK and item.tag not in skipped:
+            stack += list(reversed(item))
+
+
+def _text(element: Any, *skipped: str) -> str:
+    """Return the text within an element as it reads with all tracked changes accepted, without that of ``skipped``."""
     parts: list[str] = []
     stack = [element]
     while stack:
@@ -148,7 +171,7 @@ def _text(element: Any) -> str:
             parts.append(item.text or "")
         elif item.tag in _WRITTEN:
             parts.append(_WRITTEN[item.tag])
-        elif item.tag not in _SKIPPED and item.tag != _FALLBACK and isinstance(item.tag, str):
+        elif item.tag not in _SKIPPED and item.tag not in (_FALLBACK, *skipped) and isinstance(item.tag, str):
             if item.tag == qn("w:p") and parts:
                 parts.append("\n")
             stack += list(reversed(item))
@@ -160,6 +183,8 @@ def _cells(row: Any) -> list[str | None]:
     texts: list[str | None] = []
     for cell in _flat(row, qn("w:tc")):
         properties = cell.find(qn("w:tcPr"))
+        if properties is not None and properties.find(qn("w:cellDel")) is not None:
+            continue
         span = properties.find(qn("w:gridSpan")) if properties is not None else None
         merged = properties.find(qn("w:vMerge")) if properties is not None else None
         continued = merged is not None and merged.get(qn("w:val"), "continue") == "continue"

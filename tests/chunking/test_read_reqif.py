@@ -12,6 +12,7 @@ from chunking.limits import ReadLimits
 from chunking.read_reqif import read_reqif, read_reqifz
 from chunking.sections import sections
 from tests.chunking.hostile import reqif, requirement
+from tests.chunking.reqif_bundle import brakes
 
 TREE = """<SPEC-HIERARCHY IDENTIFIER="h1"><OBJECT><SPEC-OBJECT-REF>o1</SPEC-OBJECT-REF></OBJECT><CHILDREN>
 <SPEC-HIERARCHY IDENTIFIER="h2"><OBJECT><SPEC-OBJECT-REF>o2</SPEC-OBJECT-REF></OBJECT></SPEC-HIERARCHY>
@@ -53,3 +54,14 @@ def test_a_zip_without_reqif_is_refused(tmp_path: Path) -> None:
         archive.writestr("a.txt", "x")
     with pytest.raises(UnreadableError, match=r"no \.reqif file in the ZIP file"):
         read_reqifz(tmp_path / "a.reqifz", "a.reqifz", ReadLimits())
+
+
+def test_a_file_written_by_another_library_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.reqif"
+    path.write_bytes(brakes())
+    document = read_reqif(path, "a.reqif", ReadLimits())
+    assert (document.title, document.warnings) == ("Brake system", ())
+    assert clauses(document) == [
+        (("Brakes", "BRK-1"), ["Stop within 900 m & hold."]),
+        (("Brakes", "Pads", "BRK-2"), ["Wear 3 mm.", "制動", "Priority: must"]),
+    ]
