@@ -117,7 +117,7 @@ def _page(
     blocks: Sequence[SeenBlock],
     chunks: Sequence[Chunk],
     books: PageAccount,
-    sizes: Sequence[Sequence[float]],
+    sizes: Sequence[Sequence[float] | None],
     pictures: Path,
 ) -> dict[str, Any]:
     facts = [_count(books.characters, "character"), notes_of(books)]
@@ -235,7 +235,7 @@ def _boxed(blocks: Sequence[SeenBlock]) -> bool:
     return any(seen.block.boxes for seen in blocks)
 
 
-def _sizes(pictures: Path) -> list[list[float]]:
+def _sizes(pictures: Path) -> list[list[float] | None]:
     file = pictures / SIZES
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 

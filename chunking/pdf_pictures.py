@@ -24,14 +24,15 @@ _LARGE_IMAGE = 0.25  # of the page: a smaller one beside running lines is a logo
 def draw_pages(path: Path, numbers: Collection[int], directory: Path) -> None:
     """Write the pages ``numbers`` as ``page-<number>.jpg``, and the sizes of all pages in points as ``SIZES``.
 
-    Pages that do not exist or cannot be drawn are left out; a file that pdfium cannot open leaves nothing.
+    The size of a damaged page is null. Pages that do not exist or cannot be drawn are left out; a file that pdfium
+    cannot open leaves nothing.
     """
     try:
         document, _ = open_pdf(path)
     except pypdfium2.PdfiumError:
         return
     with document:
-        sizes = [document.get_page_size(index) for index in range(len(document))]
+        sizes = [_size(document, number) for number in range(1, len(document) + 1)]
         (directory / SIZES).write_text(json.dumps(sizes), encoding="utf-8")
         for number in sorted(numbers):
             if not 1 <= number <= len(document):
@@ -42,6 +43,14 @@ def draw_pages(path: Path, numbers: Collection[int], directory: Path) -> None:
             except pypdfium2.PdfiumError:
                 continue
             picture.convert("RGB").save(directory / f"page-{number}.jpg", quality=72)
+
+
+def _size(document: pypdfium2.PdfDocument, number: int) -> tuple[float, float] | None:
+    try:
+        width, height = document.get_page_size(number - 1)
+    except pypdfium2.PdfiumError:
+        return None
+    return width, height
 
 
 def showing_pages(path: Path, numbers: Sequence[int], with_running_lines: Collection[int]) -> set[int]:

@@ -96,5 +96,5 @@ def write_estimate(path: Path) -> None:
     Every other sign makes one of its own.
     """
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106  no password
-    tokenizer.pre_tokenizer = InTurn([WhitespaceSplit(), Split(Regex(_PIECE), "isolated")])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = InTurn([WhitespaceSplit(), Split(Regex(_PIECE), "isolated")])
     tokenizer.save(str(path))

@@ -383,6 +383,8 @@ def _read_and_chunk(
     except Exception as error:  # whatever a parser throws at a hostile file is that file's fault
         return {"reason": f"could not be read: {_first_line(error)}", "page": teller.page}
     warnings = list(document.warnings[:_MOST_WARNINGS])
+    if more := len(document.warnings) - len(warnings):
+        warnings.append(f"and {more} more warnings: `specmine inspect` shows them all")
     if count := shortened(chunks):
         warnings.append(f"{count} chunks: title or section path shortened for the encoders")
     return {

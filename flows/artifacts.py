@@ -13,7 +13,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import reports
 
-_LONGEST_LIST = 200
+_LONGEST_LIST = 100
+_LONGEST_CELL = 300
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$])")
 
 
@@ -66,11 +67,10 @@ def ingest_markdown(report: Mapping[str, Any]) -> str:
     if quarantine:
         entries = [(entry["document"], entry["page"] or "", entry["reason"]) for entry in quarantine[:_LONGEST_LIST]]
         parts += ["## In quarantine", _table(["document", "page", "reason"], entries)]
-    if len(quarantine) > _LONGEST_LIST:
-        parts.append(f"and {len(quarantine) - _LONGEST_LIST} more.")
+        parts += _more(quarantine)
     warned = [(name, line) for name, lines in report.get("warnings", {}).items() for line in lines]
     if warned:
-        parts += ["## Warnings", _table(["document", "warning"], warned[:_LONGEST_LIST])]
+        parts += ["## Warnings", _table(["document", "warning"], warned[:_LONGEST_LIST]), *_more(warned)]
     return "\n\n".join(parts)
 
 
@@ -147,13 +147,17 @@ def chunking_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, f"The whole report: `{report['report']}`"])
 
 
+def _more(entries: Sequence[Any]) -> list[str]:
+    return [f"and {len(entries) - _LONGEST_LIST} more."] if len(entries) > _LONGEST_LIST else []
+
+
 def _create(key: str, markdown: str, description: str) -> None:
     create_markdown_artifact(markdown, key=key, description=description)
 
 
 def _table(columns: Sequence[str], rows: Any) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(_escaped(str(cell)) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_escaped(str(cell)[:_LONGEST_CELL]) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 

@@ -20,7 +20,8 @@ from chunking.limits import ReadLimits
 from chunking.splitters import ChunkSettings
 from chunking.stored import load
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
-from tests.chunking.hostile import CORPUS, WORDS
+from tests.chunking.hostile import CORPUS
+from tests.chunking.hostile.case import WORDS
 
 LIMITS = ReadLimits(seconds=60, memory_mb=1024, unpacked_megabytes=200)
 

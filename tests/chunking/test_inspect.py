@@ -22,6 +22,7 @@ from chunking.readers import read
 from chunking.splitters import ChunkSettings, chunk
 from chunking.tokens import TokenCounter
 from chunking.worker import Job, Read, read_and_chunk_all
+from tests.chunking.hostile.pdfs import PDFS
 
 HOSTILE = '<script>alert("read")</script><img src=x onerror=alert(1)> & \x00"'
 
@@ -97,6 +98,16 @@ def test_pages_are_drawn_and_scanned_ones_are_told_from_blank_ones(tmp_path: Pat
     canvas.save()
     assert showing_pages(tmp_path / "scan.pdf", [1, 2, 3], []) == {1, 3}
     assert showing_pages(tmp_path / "scan.pdf", [1, 2, 3], [1, 2, 3]) == {1}
+
+
+def test_a_damaged_page_costs_no_other_its_picture(tmp_path: Path) -> None:
+    case = PDFS["count_a_little_too_large.pdf"]  # there is one page of the three that are told
+    (tmp_path / "a.pdf").write_bytes(case.make())
+    draw_pages(tmp_path / "a.pdf", [1, 2, 3], tmp_path)
+    assert json.loads((tmp_path / SIZES).read_text()) == [[595, 842], None, None]
+    assert [path.name for path in tmp_path.glob("*.jpg")] == ["page-1.jpg"]
+    document = read(tmp_path / "a.pdf", "a.pdf", ReadLimits())
+    assert draw_html(document, [], account(document, []), (), tmp_path).count("<svg") == 1
 
 
 def a_page() -> list[Any]:

@@ -17,7 +17,7 @@ from chunking.limits import ReadLimits
 from chunking.pdf_open import open_pdf
 from chunking.pdf_streams import count_page_objects
 from chunking.read_pdf import read_pdf
-from tests.chunking.hostile import pdf, stream
+from tests.chunking.hostile.pdfs import pdf, stream
 
 HELD = 12
 

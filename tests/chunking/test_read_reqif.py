@@ -11,7 +11,7 @@ from chunking.document import Document, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.read_reqif import read_reqif, read_reqifz
 from chunking.sections import sections
-from tests.chunking.hostile import reqif, requirement
+from tests.chunking.hostile.office import reqif, requirement
 from tests.chunking.reqif_bundle import brakes
 
 TREE = """<SPEC-HIERARCHY IDENTIFIER="h1"><OBJECT><SPEC-OBJECT-REF>o1</SPEC-OBJECT-REF></OBJECT><CHILDREN>

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from chunking.limits import ReadLimits
 from chunking.splitters import ChunkSettings
 from chunking.worker import Job, Read, Unread, _Process, read_and_chunk_all
-from tests.chunking.hostile import inflating, one_page
+from tests.chunking.hostile.pdfs import inflating, one_page
 
 SETTINGS = {
     "limits": {"seconds": 60.0, "memory_mb": 1024, "pages": 9, "megabytes": 9, "characters": 999},
@@ -86,36 +87,38 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, tokenizer_files: list[Path
     assert isinstance(results["good.txt"], Read)
 
 
-def test_what_only_waits_is_ended_by_the_wall_clock(tmp_path: Path, tokenizer_files: list[Path]) -> None:
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
     (tmp_path / "a.txt").write_text("Fine.")
-    job = Job(tmp_path / "a.txt", "a.txt", tmp_path / "out")
-    process = _Process(SETTINGS | {"tokenizers": [str(tokenizer_files[0])]}, seconds=0.2)
-    try:
-        assert isinstance(process.read(job), Read)
-        assert process._process is not None
-        os.kill(process._process.pid, signal.SIGSTOP)
-        assert process.read(job) == Unread(job, "took longer than 1 seconds")  # five times .2
-        assert isinstance(process.read(job), Read)
-    finally:
-        process.close()
-        process.end()
+    return Job(tmp_path / "a.txt", "a.txt", tmp_path / "out")
 
 
-def test_a_process_that_is_killed_is_replaced(tmp_path: Path, tokenizer_files: list[Path]) -> None:
-    (tmp_path / "a.txt").write_text("Fine.")
-    job = Job(tmp_path / "a.txt", "a.txt", tmp_path / "out")
-    process = _Process(SETTINGS | {"tokenizers": [str(tokenizer_files[0])]}, seconds=60)
-    try:
-        assert isinstance(process.read(job), Read)
-        assert process._process is not None
-        os.kill(process._process.pid, signal.SIGSEGV)
-        crashed = process.read(job)
-        assert isinstance(crashed, Unread)
-        assert crashed.reason == "the reader process crashed (SIGSEGV)"
-        assert isinstance(process.read(job), Read)
-    finally:
-        process.close()
-        assert process.end() == -signal.SIGKILL
+@pytest.fixture
+def process(job: Job, tokenizer_files: list[Path], request: pytest.FixtureRequest) -> Iterator[_Process]:
+    """One process that has read a document; the parameter is its limit in seconds."""
+    process = _Process(SETTINGS | {"tokenizers": [str(tokenizer_files[0])]}, seconds=request.param)
+    assert isinstance(process.read(job), Read)
+    yield process
+    process.close()
+    assert process.end() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("process", [0.2], indirect=True)
+def test_what_only_waits_is_ended_by_the_wall_clock(process: _Process, job: Job) -> None:
+    assert process._process is not None
+    os.kill(process._process.pid, signal.SIGSTOP)
+    assert process.read(job) == Unread(job, "took longer than 1 seconds")  # five times .2
+    assert isinstance(process.read(job), Read)
+
+
+@pytest.mark.parametrize("process", [60], indirect=True)
+def test_a_process_that_is_killed_is_replaced(process: _Process, job: Job) -> None:
+    assert process._process is not None
+    os.kill(process._process.pid, signal.SIGSEGV)
+    crashed = process.read(job)
+    assert isinstance(crashed, Unread)
+    assert crashed.reason == "the reader process crashed (SIGSEGV)"
+    assert isinstance(process.read(job), Read)
 
 
 def test_closing_the_iterator_ends_the_processes(tmp_path: Path, tokenizer_files: list[Path]) -> None:

@@ -59,10 +59,12 @@ def test_text_from_documents_is_no_markup() -> None:
 
 
 def test_a_long_quarantine_is_cut_and_says_so() -> None:
-    entry = {"document": "d" * 200, "reason": "r" * 300, "page": None}
-    text = artifacts.ingest_markdown({**INGEST, "quarantine": [entry] * 5000})
+    entry = {"document": "d" * 200, "reason": "[" * 500, "page": None}
+    warnings = {"d" * 200: ["[" * 500] * 300}
+    text = artifacts.ingest_markdown({**INGEST, "quarantine": [entry] * 5000, "warnings": warnings})
     assert len(text.encode()) < 200_000
-    assert "and 4800 more" in text
+    assert "and 4900 more" in text
+    assert "and 200 more" in text
 
 
 def test_an_evaluation_shows_every_run_and_what_does_not_map() -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from indexing.home import Home
-from tests.chunking.hostile import CORPUS, EMPTY, WORDS
+from tests.chunking.hostile import CORPUS
+from tests.chunking.hostile.case import EMPTY, WORDS
 
 GOOD = ["good.txt", "deeper/good.md", "cut_before_eof.pdf", "encrypted_without_password.pdf", "byte_order_mark.txt"]
 BAD = {
