@@ -21,6 +21,7 @@ from chunking.pieces import Part, Piece, Span, Unit, cost, pack, pieces_of, sent
 from chunking.sections import sections
 from chunking.tokens import TokenCounter
 
+SMALLEST_CHUNK, LARGEST_CHUNK = 32, 8192  # tokens
 _VERSION = 3  # counted up when the same settings would cut differently
 
 
@@ -40,10 +41,10 @@ class ChunkSettings:
     def __post_init__(self) -> None:
         if self.splitter not in SPLITTERS:
             raise ValueError(f"unknown splitter {self.splitter!r}; known: {', '.join(SPLITTERS)}")
-        if not 32 <= self.max_tokens <= 8192:
-            raise ValueError(f"max_tokens must be 32 to 8192, not {self.max_tokens}")
-        if not 32 <= self.child_tokens <= 8192:
-            raise ValueError(f"child_tokens must be 32 to 8192, not {self.child_tokens}")
+        if not SMALLEST_CHUNK <= self.max_tokens <= LARGEST_CHUNK:
+            raise ValueError(f"max_tokens must be {SMALLEST_CHUNK} to {LARGEST_CHUNK}, not {self.max_tokens}")
+        if not SMALLEST_CHUNK <= self.child_tokens <= LARGEST_CHUNK:
+            raise ValueError(f"child_tokens must be {SMALLEST_CHUNK} to {LARGEST_CHUNK}, not {self.child_tokens}")
         if not 0 <= self.overlap <= self.budget // 3:
             bound = "child_tokens" if self.budget < self.max_tokens else "max_tokens"
             raise ValueError(f"overlap must be 0 to a third of {bound} ({self.budget // 3}), not {self.overlap}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chunking.document import Row, Table
 from chunking.sections import Line
@@ -31,15 +31,7 @@ def _grid(lines: Sequence[Line]) -> Table | None:
     if columns < 2 or len(bands) < 2 or any(len(row) != columns for row in cells.values()):
         return None
     header = _joined([cells[i] for i in bands[0]])
-    if len(bands) > 2:
-        rows = bands[1:]
-    else:
-        rows = []
-        for i in bands[1]:
-            if rows and not cells[i][0]:
-                rows[-1].append(i)
-            else:
-                rows.append([i])
+    rows = bands[1:] if len(bands) > 2 else _rows(bands[1], cells)
     return Table("", header, tuple(_row(lines, row, _joined([cells[i] for i in row])) for row in rows))
 
 
@@ -51,19 +43,25 @@ def _columns(lines: Sequence[Line]) -> Table | None:
     dashes = [match.span() for match in _DASH.finditer(lines[ruled[0]].text)]
     starts = [0, *(start for start, _ in dashes[1:])]
     ends = [*starts[1:], None]
-    cells = []
+    cells: dict[int, list[str]] = {}
     for i, line in enumerate(lines):
         if i != ruled[0] and any(start and line.text[start - 1 : start].strip() for start in starts[1:]):
             return None
-        cells.append([line.text[start:end].strip() for start, end in zip(starts, ends, strict=True)])
+        cells[i] = [line.text[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+    rows = _rows(range(ruled[0] + 1, len(lines)), cells)
+    header = _joined([cells[i] for i in range(ruled[0])])
+    return Table("", header, tuple(_row(lines, row, _joined([cells[i] for i in row])) for row in rows))
+
+
+def _rows(places: Iterable[int], cells: Mapping[int, Sequence[str]]) -> list[list[int]]:
+    """Return the lines of every row: one whose first cell is empty goes on in the row before."""
     rows: list[list[int]] = []
-    for i in range(ruled[0] + 1, len(lines)):
+    for i in places:
         if rows and not cells[i][0]:
             rows[-1].append(i)
         else:
             rows.append([i])
-    header = _joined(cells[: ruled[0]])
-    return Table("", header, tuple(_row(lines, row, _joined([cells[i] for i in row])) for row in rows))
+    return rows
 
 
 def _joined(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

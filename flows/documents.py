@@ -71,6 +71,7 @@ def _indexed(home: Home, name: str, entry: IndexedDocument, refused: Quarantined
         "pages": entry.pages,
         "pages_without_text": entry.pages_without_text,
         "chunks": entry.chunks,
+        "chunks_shortened": entry.totals.get("chunks_shortened", 0),
         "when": _when(home, entry),
         "source": entry.source,
         "warnings": entry.warnings,

@@ -29,7 +29,8 @@ def ingest(console: Console, result: Mapping[str, Any]) -> None:
     console.print(
         f"read: {result['characters']:,} characters, {result['tables']} tables with {result['table_rows']} rows; "
         f"{result['dropped_lines']} running lines left out; pages {result['pages_scanned']} scanned, "
-        f"{result['pages_blank']} blank, {result['pages_ocr']} recognised, {result['pages_rotated']} turned"
+        f"{result['pages_blank']} blank, {result['pages_ocr']} recognised, {result['pages_rotated']} turned; "
+        f"{result['chunks_shortened']} passages with a shortened title"
     )
     for document, warnings in result.get("warnings", {}).items():
         for warning in warnings:

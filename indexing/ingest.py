@@ -57,7 +57,7 @@ READER_VERSION = 19
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
-    *("characters", "dropped_lines", "tables", "table_rows"),
+    *("characters", "dropped_lines", "tables", "table_rows", "chunks_shortened"),
 )
 
 
@@ -177,8 +177,6 @@ def ingest(
         kept = {name: entry for name, entry in known.items() if name not in documents and name not in out}
         kept |= _moved(known, unchanged)
         release = _publish(home, generation, settings, served, kept, documents, out, tell)
-        if release and not documents and not out and kept != known:  # files moved to another folder, nothing else
-            write_documents(home, generation.id, release.content, kept)
         _write_quarantine(home, quarantine, {file.document_id for file in found}, out)
 
     seen = [*(known[name] for name in unchanged), *documents.values()]
@@ -474,6 +472,8 @@ def _publish(
 ) -> Release | None:
     """Write and publish the next content, unless nothing changed. Returns the release that is served now."""
     if not documents and not removed:
+        if served and kept != read_documents(home, generation.id, served.content):  # files are in another folder now
+            write_documents(home, generation.id, served.content, {**kept})
         return served
     save_generation(home, generation)
     base = served.content if served else None

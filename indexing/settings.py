@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 from chunking.ocr import OcrSettings
 from chunking.readers import ReadLimits
-from chunking.splitters import ChunkSettings
+from chunking.splitters import SMALLEST_CHUNK, ChunkSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 
 # What an encoder reads beside the passage: its special tokens, and a prompt as short as "passage: ".
 RESERVED_TOKENS = 16
 _SPECIAL_TOKENS = 5
-_SMALLEST_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ class IndexSettings:
         if len(set(names)) < len(names):
             raise ValueError(f"two encoders have the same name: {', '.join(sorted(names))}")
         for spec in self.encoders:
-            if spec.max_tokens - reserved_tokens(spec) < _SMALLEST_CHUNK:
+            if spec.max_tokens - reserved_tokens(spec) < SMALLEST_CHUNK:
                 raise ValueError(
                     f"encoder {spec.name!r} reads {spec.max_tokens} tokens, of which {reserved_tokens(spec)} are kept "
-                    f"for its prompt and special tokens: fewer than {_SMALLEST_CHUNK} are left for a passage"
+                    f"for its prompt and special tokens: fewer than {SMALLEST_CHUNK} are left for a passage"
                 )
 
     @property

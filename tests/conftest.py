@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from indexing.home import Home
+
+# A busy machine is no failure: the deadline per example counts wall-clock time.
+hypothesis_settings.register_profile("specmine", deadline=None)
+hypothesis_settings.load_profile("specmine")
 
 WORDS = [f"w{number}" for number in range(36)]
 NOBODY = 65534

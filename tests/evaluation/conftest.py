@@ -2,13 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from chunking.document import Chunk
-
-# A busy machine is no failure: the deadline per example counts wall-clock time.
-settings.register_profile("specmine", deadline=None)
-settings.load_profile("specmine")
 
 MakeChunk = Callable[..., Chunk]
 

@@ -43,6 +43,7 @@ def test_every_document_is_listed_with_its_state(ingested: Path, capsys: pytest.
         ("torque.md", "indexed"),
     ]
     torque = listed["documents"][1]
+    assert torque["chunks_shortened"] == 0
     assert (torque["title"], torque["pages"], torque["pages_without_text"]) == ("Torque specification", 1, 0)
     assert (torque["chunks"], torque["warnings"]) == (3, [])
     assert torque["source"].endswith("specs/torque.md") and torque["when"].endswith("+00:00")

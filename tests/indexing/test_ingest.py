@@ -479,7 +479,16 @@ def test_release_and_reports_are_json(prepared: Home, folder: Path) -> None:
     saved = json.loads(json.dumps(report.as_json()))
     assert set(saved) >= {"documents", "pages", "pages_without_text", "chunks", "generation", "release", "seconds"}
     again = ingest([folder], prepared, SETTINGS).as_json()  # all unchanged: the same pages are accounted for
-    counted = ("pages", "characters", "tables", "table_rows", "dropped_lines", "pages_rotated", "pages_scanned")
+    counted = (
+        "pages",
+        "characters",
+        "tables",
+        "table_rows",
+        "dropped_lines",
+        "pages_rotated",
+        "pages_scanned",
+        "chunks_shortened",
+    )
     assert [saved[name] for name in counted] == [again[name] for name in counted]
     assert saved["characters"] == sum(len(path.read_text(encoding="utf-8")) for path in folder.rglob("*.md"))
     assert saved["documents"] == {"indexed": 2, "renamed": 0, "unchanged": 0, "removed": 0, "quarantined": 0}
