@@ -12,7 +12,9 @@ has by pypdfium2, "accounted" those that our document has.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -29,7 +31,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from chunking.limits import ReadLimits
 from chunking.readers import read
 from chunking.splitters import ChunkSettings
-from chunking.worker import Job, Read, read_and_chunk_all
+from chunking.worker import RARELY, Job, Read, read_and_chunk_all
 
 OURS, PDFIUM, PYPDF = "specmine", "pypdfium2", "pypdf"
 
@@ -66,18 +68,37 @@ def timed(read_one: Callable[[Path], int], path: Path) -> tuple[int, float]:
     return pages, time.process_time() - began
 
 
-def pool_seconds(paths: list[Path], workers: int) -> float:
-    """Return how long the pool takes by the clock to read, cut and store all the documents."""
+def pool_seconds(paths: list[Path], workers: int) -> tuple[float, float]:
+    """Return how long the pool takes to read, cut and store all the documents: by the clock, and of processor time."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder) / "tokenizer.json"
         words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
         words.pre_tokenizer = Whitespace()  # type: ignore[assignment]
         words.save(str(tokenizer))
         jobs = [Job(path, path.name, Path(folder) / path.name) for path in paths]
-        began = time.monotonic()
+        began, used = time.monotonic(), processes_seconds()
         for result in read_and_chunk_all(jobs, ReadLimits(), ChunkSettings(), [tokenizer], workers):
             assert isinstance(result, Read), result
-        return time.monotonic() - began
+        return time.monotonic() - began, processes_seconds() - used
+
+
+def processes_seconds() -> float:
+    """Return the processor time that this process and all those it started and that ended have used."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def row(document: str, pages: dict[str, int], seconds: dict[str, list[float]]) -> dict[str, str | int | float]:
+    """Return a row of the table, given each reader's pages and its seconds in every round."""
+    pages_in = pages[PDFIUM]
+    cells: dict[str, str | int | float] = {"document": document, "pages in": pages_in, "accounted": pages[OURS]}
+    cells |= {f"{name} s": round(statistics.median(took), 2) for name, took in seconds.items()}
+    cells |= {f"{name} pages/s": round(pages_in / statistics.median(took)) for name, took in seconds.items()}
+    for other, took in seconds.items():
+        if other != OURS:
+            ratios = [theirs / ours for ours, theirs in zip(seconds[OURS], took, strict=True)]
+            cells[f"to {other}"] = round(statistics.median(ratios), 2)
+    return cells
 
 
 def main() -> None:
@@ -90,6 +111,7 @@ def main() -> None:
     paths = sorted(arguments.folder.glob("*.pdf"))
     if not paths:
         sys.exit(f"no PDF in {arguments.folder}")
+    gc.set_threshold(*RARELY)  # for all of them, as the processes of the pool have it
     names = [name for name in READERS if name != PYPDF or not arguments.without_pypdf]
 
     pages: dict[str, dict[str, int]] = {path.name: {} for path in paths}
@@ -100,40 +122,25 @@ def main() -> None:
                 pages[path.name][name], took = timed(READERS[name], path)
                 seconds[path.name][name].append(took)
 
-    others = [name for name in names if name != OURS]
-    rows = []
-    for path in paths:
-        took = seconds[path.name]
-        row = {"document": path.name, "pages in": pages[path.name][PDFIUM], "accounted": pages[path.name][OURS]}
-        row |= {f"{name} s": round(statistics.median(took[name]), 2) for name in names}
-        row |= {f"{name} pages/s": round(row["pages in"] / statistics.median(took[name])) for name in names}
-        for other in others:
-            ratios = [theirs / ours for ours, theirs in zip(took[OURS], took[other], strict=True)]
-            row[f"to {other}"] = round(statistics.median(ratios), 2)
-        rows.append(row)
-
-    total = {"document": "all", **{key: sum(row[key] for row in rows) for key in ("pages in", "accounted")}}
-    rounds = {
-        name: [sum(seconds[path.name][name][i] for path in paths) for i in range(arguments.rounds)] for name in names
+    rows = [row(path.name, pages[path.name], seconds[path.name]) for path in paths]
+    total_pages = {name: sum(pages[path.name][name] for path in paths) for name in names}
+    total_seconds = {
+        name: [sum(took) for took in zip(*(seconds[path.name][name] for path in paths), strict=True)] for name in names
     }
-    total |= {f"{name} s": round(statistics.median(rounds[name]), 2) for name in names}
-    total |= {f"{name} pages/s": round(total["pages in"] / statistics.median(rounds[name])) for name in names}
-    for other in others:
-        ratios = [theirs / ours for ours, theirs in zip(rounds[OURS], rounds[other], strict=True)]
-        total[f"to {other}"] = round(statistics.median(ratios), 2)
-    rows.append(total)
+    rows.append(row("all", total_pages, total_seconds))
 
     pool = {workers: pool_seconds(paths, workers) for workers in (1, 2)}
     if arguments.json:
         print(json.dumps({"documents": rows, "pool_seconds": pool, "rounds": arguments.rounds}, indent=1))
         return
     print("| " + " | ".join(rows[0]) + " |\n|---" + "|---:" * (len(rows[0]) - 1) + "|")
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
-    for workers, took_all in pool.items():
-        print(f"\nThe pool with {workers} process{'es' * (workers > 1)}: {took_all:.1f} s by the clock, ", end="")
-        print(f"{total['pages in'] / took_all:.0f} pages/s read, cut and stored")
-    print(f"\nTwo processes are {pool[1] / pool[2]:.2f} times as fast as one")
+    for cells in rows:
+        print("| " + " | ".join(map(str, cells.values())) + " |")
+    for workers, (clock, used) in pool.items():
+        print(f"\nThe pool with {workers} process{'es' * (workers > 1)}: {clock:.1f} s by the clock, ", end="")
+        print(f"{used:.1f} s of processor time, {total_pages[PDFIUM] / clock:.0f} pages/s read, cut and stored")
+    print(f"\nTwo processes are {pool[1][0] / pool[2][0]:.2f} times as fast as one; ", end="")
+    print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from chunking.pdf_words import Word, turned_right
 from chunking.wide import WIDE
 
 _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
+_BASE, _LEFT = attrgetter("base"), attrgetter("left")
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
 _MOST_SPACES = 40
 SOFT_HYPHEN = "\u00ad"  # stands in a cell where a word may have a hyphen or none; no document's text has it
@@ -232,12 +234,12 @@ def _height(runs: Sequence[_Run]) -> tuple[float, float]:
 def _rows(runs: Sequence[_Run]) -> list[list[_Run]]:
     """Order the runs from the top down; those on one base line are a row, from left to right."""
     rows: list[list[_Run]] = []
-    for run in sorted(runs, key=lambda run: -run.base):
+    for run in sorted(runs, key=_BASE, reverse=True):
         if rows and abs(rows[-1][0].base - run.base) <= 0.25 * min(rows[-1][0].size, run.size):
             rows[-1].append(run)
         else:
             rows.append([run])
-    return [sorted(row, key=lambda run: run.left) for row in rows]
+    return [sorted(row, key=_LEFT) for row in rows]
 
 
 def _row(row: Sequence[_Run], page: int) -> PdfLine:
@@ -327,12 +329,12 @@ def text_lines(words: Sequence[Word]) -> list[list[Word]]:
     if len(words) == 1:
         return [list(words)]
     lines: list[list[Word]] = []
-    for word in sorted(words, key=lambda word: -word.base):
+    for word in sorted(words, key=_BASE, reverse=True):
         if lines and lines[-1][0].base - word.base <= 0.5 * max(lines[-1][0].size, word.size):
             lines[-1].append(word)
         else:
             lines.append([word])
-    return [sorted(line, key=lambda word: word.left) for line in lines]
+    return [sorted(line, key=_LEFT) for line in lines]
 
 
 def written_lines(lines: Sequence[Sequence[Word]]) -> str:

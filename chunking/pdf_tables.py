@@ -281,14 +281,13 @@ def _outside(line: PdfLine, borders: Sequence[float]) -> bool:
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _row(lines: Sequence[PdfLine], limits: Sequence[float]) -> Row:
-    """Return the words of the lines by column."""
+def _row(line: PdfLine, limits: Sequence[float]) -> Row:
+    """Return the words of a line by column."""
     row: Row = [[] for _ in limits[1:]]
-    for line in lines:
-        for cell in line.cells:
-            for words in _split(cell.words, limits):
-                column = bisect_right(limits, words[0].left + 0.5) - 1
-                row[min(max(column, 0), len(row) - 1)] += words
+    for cell in line.cells:
+        for words in _split(cell.words, limits):
+            column = bisect_right(limits, words[0].left + 0.5) - 1
+            row[min(max(column, 0), len(row) - 1)] += words
     return row
 
 
@@ -314,17 +313,19 @@ def _rows(bands: Sequence[Sequence[PdfLine]], limits: Sequence[float]) -> list[R
     distances = [above.base - line.base for band in bands for above, line in itertools.pairwise(band)]
     closest = min(distances, default=0.0)
     apart = any(distance > 1.25 * closest for distance in distances)
-    words = [_row(band, limits) for band in bands]
-    edges = [(min(word.left for word in cell), max(word.right for word in cell)) for cell in _columns(words)]
+    by_line = [[_row(line, limits) for line in band] for band in bands]
+    edges = [
+        (min(word.left for word in cell), max(word.right for word in cell))
+        for cell in _columns(list(itertools.chain.from_iterable(by_line)))
+    ]
     starts = [*(left for left, _ in edges[1:]), edges[-1][1]]
     ends = [right if apart else start for (_, right), start in zip(edges, starts, strict=True)]
     rows: list[Row] = []
-    for band in bands:
+    for band, band_parts in zip(bands, by_line, strict=True):
         parts: list[Row] = []
         last = None
         together = len(bands) > _FULLY_RULED or (len(bands) == 2 and band is bands[0])  # a rule below every row
-        for line in band:
-            part = _row([line], limits)
+        for line, part in zip(band, band_parts, strict=True):
             near = last is not None and last.base - line.base <= 1.15 * closest
             if near and (together or _goes_on(parts, part, ends, apart)):
                 parts.append(part)
@@ -429,9 +430,16 @@ def _lines_up(rows: Sequence[Row]) -> bool:
         edges = [[line[0].left for line in cells], [line[-1].right for line in cells]]
         edges.append([(left + right) / 2 for left, right in zip(*edges, strict=True)])
         near = 0.5 * cells[0][0].size
-        if max(sum(abs(x - statistics.median(places)) < near for x in places) for places in edges) * 5 < 3 * len(cells):
+        middles = map(statistics.median, edges)
+        if 5 * max(_around(middle, near, places) for middle, places in zip(middles, edges, strict=True)) < 3 * len(
+            cells
+        ):
             return False
     return True
+
+
+def _around(middle: float, near: float, places: Sequence[float]) -> int:
+    return sum(abs(place - middle) < near for place in places)
 
 
 def _text(words: Sequence[Word]) -> str:

@@ -161,8 +161,6 @@ def _outline(document: pypdfium2.PdfDocument) -> list[Bookmark]:
 
 def printable(text: str) -> str:
     """Return the text without control characters, ligatures and compatibility radicals, blanks single."""
-    if text.isascii() and text.isprintable() and " " not in text:  # nearly every word
-        return text
     text = _COMPATIBLE.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     return " ".join(_UNPRINTABLE.sub("", text).split())
 
@@ -197,7 +195,7 @@ def _words(text_page: pypdfium2.PdfTextPage) -> list[Word]:
     words = []
     for match in _WORD.finditer(text):
         written, hyphen = match.groups()
-        word = printable(written)
+        word = written if written.isascii() and written.isprintable() else printable(written)
         if not word:
             continue
         first, behind = match.span(1)

@@ -8,6 +8,7 @@ than the limit of processor time, or five times as long by the wall clock.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -39,6 +40,9 @@ _WAITING = 5  # how many times the processor time a document may take by the clo
 _LOOK_EVERY = 0.5
 _LONGEST_REASON = 500
 _MOST_WARNINGS = 50
+RARELY = (50_000, 20, 20)
+"""Thresholds of the garbage collector while documents are read: they are hundreds of thousands of objects that live
+until the document is written, and with Python's own thresholds a tenth of the time goes into looking for cycles."""
 _PAGE = b"page "  # a line that begins so tells the page that is read, or 0
 
 
@@ -89,7 +93,7 @@ def read_and_chunk_all(
     workers: int = 2,
     ocr: OcrSettings = OFF,
 ) -> Iterator[Read | Unread]:
-    """Read, cut and store every job; yield one result for each, as they are done.
+    """Read, cut and store every job, the largest file first; yield one result for each, as they are done.
 
     Without tokenizers the documents are read and stored, but not cut.
     Raises ValueError if ``workers`` is below 1, and RuntimeError where no worker can be started (a tokenizer file that
@@ -104,7 +108,7 @@ def read_and_chunk_all(
         "ocr": asdict(ocr),
     }
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    for job in jobs:
+    for job in sorted(jobs, key=_size, reverse=True):  # a large one left to the end would keep one process alone
         waiting.put(job)
     done: queue.SimpleQueue[Read | Unread | BaseException] = queue.SimpleQueue()
     processes = [_Process(settings, limits.seconds) for _ in range(min(workers, len(jobs)))]
@@ -122,6 +126,14 @@ def read_and_chunk_all(
             process.close()
         for thread in threads:
             thread.join()
+
+
+def _size(job: Job) -> int:
+    """Return the bytes of the job's file, 0 where it cannot be asked: reading it tells why."""
+    try:
+        return job.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _serve(
@@ -314,6 +326,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         _answer(answers, {"reason": _first_line(error)})
         return 1
+    gc.set_threshold(*RARELY)
     _answer(answers, {"ready": True})
     teller = _PageTeller(answers)
     listen(teller.tell)

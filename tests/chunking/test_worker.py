@@ -132,6 +132,14 @@ def test_closing_the_iterator_ends_the_processes(tmp_path: Path, tokenizer_files
     assert not [pid for pid in children if b"chunking.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+def test_the_largest_is_read_first(tmp_path: Path, tokenizer_files: list[Path]) -> None:
+    for length in (3, 900, 40):
+        (tmp_path / f"{length}.txt").write_text("Fine. " * length)
+    jobs = [Job(tmp_path / name, name, tmp_path / "out" / name) for name in ("3.txt", "900.txt", "gone.txt", "40.txt")]
+    results = read_and_chunk_all(jobs, LIMITS, ChunkSettings(), tokenizer_files, workers=1)
+    assert [result.job.document_id for result in results] == ["900.txt", "40.txt", "3.txt", "gone.txt"]
+
+
 def test_wrong_settings_are_told_at_once(tmp_path: Path, tokenizer_files: list[Path]) -> None:
     job = Job(tmp_path / "a.txt", "a.txt", tmp_path / "out")
     with pytest.raises(ValueError, match="workers must be 1 or more, not 0"):
