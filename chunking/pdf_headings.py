@@ -8,6 +8,7 @@ import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from chunking.pdf_lines import PdfLine
 from chunking.pdf_words import Bookmark
@@ -21,6 +22,7 @@ _NUMBER_PREFIX = re.compile(
 _HEADING_WORDS = 160
 
 
+@lru_cache(maxsize=1024)  # the lines of a page are compared with each entry of the outline that names it
 def _plain(text: str) -> str:
     return re.sub(r"\W", "", unicodedata.normalize("NFKC", text)).lower()
 
@@ -60,9 +62,10 @@ def _matches(lines: Sequence[PdfLine], wanted: set[str]) -> Iterator[tuple[int, 
             if lines[i + length - 1].frame:
                 break
             joined += " " + lines[i + length - 1].text
-            if len(_plain(joined)) > longest + 20:
+            plain = _plain(joined)
+            if len(plain) > longest + 20:
                 break
-            if _plain(joined) in wanted or _unnumbered(joined) in wanted:
+            if plain in wanted or _unnumbered(joined) in wanted:
                 yield i, length
                 break
 

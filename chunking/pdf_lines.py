@@ -209,11 +209,12 @@ def _gutter(runs: Sequence[_Run]) -> float | None:
 
 
 def _is_prose(runs: Sequence[_Run]) -> bool:
+    if len(runs) < 8:
+        return False
     words = sum(len(run.words) for run in runs)
     characters = sum(len(word.text) for run in runs for word in run.words)
     entries = sum(run.words[0].text[0].isalpha() and run.words[-1].text.isdecimal() for run in runs)  # of an index
-    long = words >= 4 * len(runs) or characters >= 25 * len(runs)
-    return len(runs) >= 8 and (long or entries >= 0.7 * len(runs))
+    return words >= 4 * len(runs) or characters >= 25 * len(runs) or entries >= 0.7 * len(runs)
 
 
 def _same_height(left: Sequence[_Run], right: Sequence[_Run]) -> bool:
@@ -326,10 +327,11 @@ def row_line(texts: Sequence[str], row: Sequence[Sequence[Word]], page: int, fra
 
 def text_lines(words: Sequence[Word]) -> list[list[Word]]:
     """Return the words of one cell line by line, from the top down and from left to right."""
-    if len(words) == 1:
-        return [list(words)]
+    falling = sorted(words, key=_BASE, reverse=True)
+    if not falling or falling[0].base - falling[-1].base <= 0.5 * falling[0].size:  # one line, as most cells are
+        return [sorted(falling, key=_LEFT)] if falling else []
     lines: list[list[Word]] = []
-    for word in sorted(words, key=_BASE, reverse=True):
+    for word in falling:
         if lines and lines[-1][0].base - word.base <= 0.5 * max(lines[-1][0].size, word.size):
             lines[-1].append(word)
         else:

@@ -41,15 +41,15 @@ def page_rules(page: pypdfium2.PdfPage) -> list[Rule]:
         return []
     width, height = page.get_width(), page.get_height()
     handle = address(page.raw)
-    corners = [ctypes.c_float() for _ in range(4)]
-    to_corners = [ctypes.addressof(corner) for corner in corners]
+    box = (ctypes.c_float * 4)()  # left, bottom, right, top
+    edges = [ctypes.addressof(box) + i * ctypes.sizeof(ctypes.c_float) for i in range(4)]
+    path = pdfium.FPDF_PAGEOBJ_PATH
     rules: list[Rule] = []
     for i in range(count):
         drawn = page_object(handle, i)
-        if object_type(drawn) != pdfium.FPDF_PAGEOBJ_PATH or not object_bounds(drawn, *to_corners):
+        if object_type(drawn) != path or not object_bounds(drawn, *edges):
             continue
-        box = Rule(*(corner.value for corner in corners))
-        rules += [rule for rule in _path_rules(drawn, box) if not _frames_page(rule, width, height)]
+        rules += [rule for rule in _path_rules(drawn, Rule(*box)) if not _frames_page(rule, width, height)]
         if len(rules) > _MOST_OBJECTS:
             return []
     return rules
