@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from chunking.pdf_lines import PdfLine
-from chunking.pdf_words import Bookmark
+from chunking.pdf_words import Bookmark, printable
 from chunking.sections import follows, is_known_heading, parse_numbered, reads_like_title
 
 _LABEL_LINE = re.compile(r"(?:chapter|appendix|part|annex)\s+[\dA-Z]{1,4}|第\s*\d+\s*[章部編]", re.I)
@@ -20,6 +20,7 @@ _NUMBER_PREFIX = re.compile(
     re.I,
 )
 _HEADING_WORDS = 160
+_NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
 
 
 @lru_cache(maxsize=1024)  # the lines of a page are compared with each entry of the outline that names it
@@ -147,6 +148,12 @@ class HeadingFinder:
         alike = abs(line.size - following.size) < 0.3 and line.bold == following.bold
         near = -0.5 * line.size < line.bottom - following.top < 0.6 * line.size
         return alike and near and parse_numbered(following.text) is None
+
+
+def meant_title(title: str) -> str:
+    """Return what a PDF says of its title, "" where that is a file's name or no title at all."""
+    title = printable(title)
+    return "" if _NO_TITLE.fullmatch(title) else title
 
 
 def guess_title(pages: Sequence[list[PdfLine]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -14,13 +14,14 @@ from chunking.limits import ReadLimits
 from chunking.markdown_table import markdown_row
 from chunking.ocr import OFF, OcrSettings, RecognisedWord, recognise
 from chunking.pdf_grids import ruled_tables
-from chunking.pdf_headings import guess_title, outline_headings
+from chunking.pdf_headings import guess_title, meant_title, outline_headings
 from chunking.pdf_layout import Group, group_lines
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
 from chunking.pdf_pictures import showing_pages
 from chunking.pdf_running import Running, running_lines
 from chunking.pdf_tables import aligned_tables, grid
-from chunking.pdf_words import PdfContent, PdfPage, Word, printable, read_content, turned_right
+from chunking.pdf_warnings import page_warnings, why_without_text
+from chunking.pdf_words import PdfPage, Word, printable, read_content, turned_right
 from chunking.wide import WIDE
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -29,7 +30,6 @@ _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _DEEPEST_INDENT = 80
 _OCR_SHARE = 3  # times the limit of processor time: by the clock, so that the rest has its time
 _CAPTION_LINES = 4
-_NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
 
 
 def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings = OFF) -> Document:
@@ -52,12 +52,12 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings 
     headings = outline_headings(kept, content.outline)
     groups = group_lines(kept, headings)
     if not groups:
-        raise UnreadableError(f"none of the {len(kept)} pages has text: {_why_without(content, scanned, ocr)}")
+        raise UnreadableError(
+            f"none of the {len(kept)} pages has text: {why_without_text(content.warnings, scanned, ocr)}"
+        )
     text, blocks, assembled = _assemble(groups, content.pages, running)
     pages = [replace(page, scanned=page.number in scanned, ocr=page.number in recognised) for page in assembled]
-    title = printable(content.title)
-    if _NO_TITLE.fullmatch(title):
-        title = guess_title(kept) or PurePosixPath(document_id).stem
+    title = meant_title(content.title) or guess_title(kept) or PurePosixPath(document_id).stem
     return Document(
         id=document_id,
         content_hash=sha256_file(path),
@@ -105,14 +105,6 @@ def _with_words(page: PdfPage, recognised: Sequence[RecognisedWord]) -> PdfPage:
     return replace(page, words=words)
 
 
-def _why_without(content: PdfContent, scanned: Collection[int], ocr: OcrSettings) -> str:
-    if content.warnings:
-        return content.warnings[0]
-    if not scanned:
-        return "they are blank"
-    return "nothing was recognised in them" if ocr.enabled else "scanned pages need character recognition: see [ocr]"
-
-
 def _lines(page: PdfPage, number: int) -> list[PdfLine]:
     """Return the lines of a page in reading order, ruled tables row by row."""
     tables, rest = ruled_tables(page.words, page.rules, number)
@@ -120,32 +112,11 @@ def _lines(page: PdfPage, number: int) -> list[PdfLine]:
 
 
 def _warnings(pages: Sequence[Page], groups: Sequence[Group], lost_bookmarks: int) -> list[str]:
-    warnings = []
+    contents = {line.page for group in groups if group.kind == "contents" for line in group.lines}
+    warnings = page_warnings(pages, contents)
     if lost_bookmarks:
-        warnings.append(f"{lost_bookmarks} entries of the outline name no line of the text")
-    if empty := [page.number for page in pages if page.start == page.end]:
-        warnings.append(f"{len(empty)} pages without text: {_ranges(empty)}")
-    if scanned := [page.number for page in pages if page.scanned and not page.ocr]:
-        warnings.append(f"{len(scanned)} scanned pages were not recognised (see [ocr]): {_ranges(scanned)}")
-    if recognised := [page.number for page in pages if page.ocr]:
-        warnings.append(
-            f"{len(recognised)} scanned pages were recognised, with errors to be expected: {_ranges(recognised)}"
-        )
-    if contents := sorted({line.page for group in groups if group.kind == "contents" for line in group.lines}):
-        warnings.append(f"table of contents left out of the chunks: pages {_ranges(contents)}")
+        warnings.insert(0, f"{lost_bookmarks} entries of the outline name no line of the text")
     return warnings
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write page numbers shortly: 1, 4-7."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    shown = [f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts]
-    return ", ".join(shown[:20]) + (" ..." if len(shown) > 20 else "")
 
 
 def _assemble(

@@ -13,6 +13,7 @@ from chunking.document import LONGEST_TITLE, Document, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.ocr import OFF, OcrSettings
 from chunking.read_text import read_text
+from chunking.reading_settings import OWN, ReadingSettings
 
 __all__ = ["READERS", "ReadLimits", "Reader", "read"]
 
@@ -20,9 +21,14 @@ Reader = Callable[[Path, str, ReadLimits], Document]
 
 
 def read(
-    path: Path, document_id: str, limits: ReadLimits, root: Path | None = None, ocr: OcrSettings = OFF
+    path: Path,
+    document_id: str,
+    limits: ReadLimits,
+    root: Path | None = None,
+    ocr: OcrSettings = OFF,
+    reading: ReadingSettings = OWN,
 ) -> Document:
-    """Read a document by its suffix; ``ocr`` is how scanned pages of a PDF are recognised.
+    """Read a document by its suffix; ``reading`` and ``ocr`` are by what PDFs are read and scanned pages recognised.
 
     Raises UnreadableError where the file is missing, special, too large, of no known format, damaged or without text,
     or does not truly lie in ``root``. It does not guard against hanging or exhausting memory: that is
@@ -39,10 +45,8 @@ def read(
             _check(os.fstat(descriptor), limits)
             if root is not None and not opened.resolve().is_relative_to(root.resolve()):
                 raise UnreadableError("the file leads out of the folder given")
-            if ocr.enabled and path.suffix.lower() == _PDF:
-                from chunking.read_pdf import read_pdf
-
-                document = read_pdf(opened, document_id, limits, ocr)
+            if path.suffix.lower() == _PDF:
+                document = _read_pdf(opened, document_id, limits, ocr, reading)
             else:
                 document = reader(opened, document_id, limits)
         finally:
@@ -50,6 +54,17 @@ def read(
     except OSError as error:
         raise UnreadableError(f"cannot be opened: {error.strerror or error}") from error
     return replace(document, title=" ".join(document.title.split())[:LONGEST_TITLE])
+
+
+def _read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings, reading: ReadingSettings) -> Document:
+    # Imported with the first document that needs it, as all readers are.
+    if reading.pdf == "docling":
+        from chunking.read_docling import read_docling
+
+        return read_docling(path, document_id, limits, reading, ocr)
+    from chunking.read_pdf import read_pdf
+
+    return read_pdf(path, document_id, limits, ocr)
 
 
 def _check(status: os.stat_result, limits: ReadLimits) -> None:

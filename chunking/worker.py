@@ -30,6 +30,7 @@ from chunking.limits import ReadLimits
 from chunking.ocr import OFF, OcrSettings
 from chunking.progress import listen
 from chunking.readers import read
+from chunking.reading_settings import OWN, ReadingSettings
 from chunking.splitters import ChunkSettings, chunk, shortened
 from chunking.stored import save
 from chunking.tokens import TokenCounter
@@ -92,6 +93,7 @@ def read_and_chunk_all(
     tokenizers: Sequence[Path],
     workers: int = 2,
     ocr: OcrSettings = OFF,
+    reading: ReadingSettings = OWN,
 ) -> Iterator[Read | Unread]:
     """Read, cut and store every job, the largest file first; yield one result for each, as they are done.
 
@@ -106,6 +108,7 @@ def read_and_chunk_all(
         "chunks": asdict(chunk_settings),
         "tokenizers": [str(path.resolve()) for path in tokenizers],
         "ocr": asdict(ocr),
+        "reading": asdict(reading),
     }
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in sorted(jobs, key=_size, reverse=True):  # a large one left to the end would keep one process alone
@@ -318,6 +321,7 @@ def main() -> int:
         limits = ReadLimits(**settings["limits"])
         chunk_settings = ChunkSettings(**settings["chunks"])
         ocr = OcrSettings(**{**settings["ocr"], "languages": tuple(settings["ocr"]["languages"])})
+        reading = ReadingSettings(**settings["reading"])
         tokenizers = [Path(path) for path in settings["tokenizers"]]
         counter = TokenCounter.load(tokenizers) if tokenizers else None
         limit = limits.memory_mb * _MEGABYTE
@@ -337,7 +341,7 @@ def main() -> int:
         job = Job(Path(message["path"]), message["document_id"], Path(message["directory"]), root, pictures)
         signal.alarm(int(_WAITING * limits.seconds) + 30)  # ends a hanging worker whose parent is gone
         teller.page = None
-        result = _read_and_chunk(job, limits, chunk_settings, counter, ocr, teller)
+        result = _read_and_chunk(job, limits, chunk_settings, counter, ocr, reading, teller)
         signal.alarm(0)
         # A heap that has grown large would count against the documents to come: leave, and a fresh process takes over.
         retired = _resident_bytes() > limit // 2
@@ -377,10 +381,11 @@ def _read_and_chunk(
     settings: ChunkSettings,
     counter: TokenCounter | None,
     ocr: OcrSettings,
+    reading: ReadingSettings,
     teller: _PageTeller,
 ) -> dict[str, Any]:
     try:
-        document = read(job.path, job.document_id, limits, job.root, ocr)
+        document = read(job.path, job.document_id, limits, job.root, ocr, reading)
         chunks = chunk(document, settings, counter) if counter else []
         if counter and not chunks:
             raise UnreadableError("no text that could be cut into chunks")

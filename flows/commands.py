@@ -226,7 +226,11 @@ def inspect(session: Session, file: Path, page: int | None, html: Path | None) -
             tokenizers = [Path(folder) / "estimate.json"]
             write_estimate(tokenizers[0])
         job = Job(file.absolute(), file.name, Path(folder), pictures=wanted)
-        outcome = next(read_and_chunk_all([job], index.limits, chunking, tokenizers, workers=1, ocr=index.ocr))
+        outcome = next(
+            read_and_chunk_all(
+                [job], index.limits, chunking, tokenizers, workers=1, ocr=index.ocr, reading=index.reading
+            )
+        )
         if isinstance(outcome, Unread):
             where = f" (page {outcome.page})" if outcome.page else ""
             raise UnreadableError(f"{file}: {outcome.reason}{where}")

@@ -14,6 +14,7 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
+from chunking import docling_install, docling_runs
 from chunking.ocr import installed_languages
 from chunking.ocr import version as ocr_version
 from evaluation.catalogue import Catalogue, CatalogueError
@@ -213,6 +214,18 @@ def _recognition(settings: Settings) -> Iterator[Check]:
         yield Check("ocr", "ok", f"{found}, {', '.join(settings.ocr.languages)}")
 
 
+def _docling(settings: Settings) -> Iterator[Check]:
+    if settings.reading.pdf != "docling":
+        return
+    if missing := docling_install.problem(settings.reading):
+        yield Check("docling", "failed", missing)
+    elif failure := docling_runs.trial(settings.limits, settings.ocr, settings.reading):
+        yield Check("docling", "failed", failure)
+    else:
+        version = docling_install.versions(docling_install.interpreter(settings.reading))["docling-slim"]
+        yield Check("docling", "ok", f"{version} reads PDFs, its models are in {settings.reading.artifacts}")
+
+
 CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _configuration,
     _versions,
@@ -220,6 +233,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _home,
     _models,
     _recognition,
+    _docling,
     _store,
     _catalogue,
     _release,

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from chunking.ocr import OcrSettings
 from chunking.readers import ReadLimits
+from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
 from flows.schedules import Schedules
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     cross_encoder: CrossEncoderSpec | Literal[False] = MS_MARCO_L12
     chunking: ChunkSettings = Field(default_factory=ChunkSettings)
     limits: ReadLimits = Field(default_factory=ReadLimits)
+    reading: ReadingSettings = Field(default_factory=ReadingSettings)
     ocr: OcrSettings = Field(default_factory=OcrSettings)
     qdrant: QdrantTable = Field(default_factory=QdrantTable)
     search: SearchSettings = Field(default_factory=SearchSettings)
@@ -112,6 +114,7 @@ class Settings(BaseSettings):
             cross_encoder=self.cross_encoder or None,
             chunking=self.chunking,
             limits=self.limits,
+            reading=self.reading,
             ocr=self.ocr,
             qdrant=QdrantSettings(self.qdrant.url, key.get_secret_value() if key else None),
             search=self.search,
@@ -195,6 +198,10 @@ def _from_folder(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     sources = table.get("sources")
     if isinstance(sources, dict) and isinstance(sources.get("paths"), list):
         table["sources"] = {**sources, "paths": [absolute(path) for path in sources["paths"]]}
+    reading = table.get("reading")
+    if isinstance(reading, dict):
+        paths = {key: absolute(reading[key]) for key in ("docling_artifacts", "docling_python") if reading.get(key)}
+        table["reading"] = {**reading, **paths}
     encoders = table.get("encoders")
     if isinstance(encoders, list):
         table["encoders"] = [_with_absolute_directory(spec, absolute) for spec in encoders]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chunking import docling_install
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
 from chunking.document import sha256_file
@@ -230,10 +231,18 @@ def _sort(
 
 
 def reader_of(settings: IndexSettings) -> int | str:
-    """Return what decides which text is read from a file: the reader's version and, where it is on, the recognition."""
-    if not settings.ocr.enabled:
-        return READER_VERSION
-    return f"{READER_VERSION} {ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}"
+    """Return what decides which text is read from a file: the reader's version and, where they are on, others' parts.
+
+    Those are the recognition's, and docling's. Raises SpecmineError if docling is to read and is not installed.
+    """
+    parts = []
+    if settings.ocr.enabled:
+        parts.append(f"{ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}")
+    if settings.reading.pdf == "docling":
+        if missing := docling_install.problem(settings.reading):
+            raise SpecmineError(missing)
+        parts.append(docling_install.identity(settings.reading))
+    return " ".join([str(READER_VERSION), *parts]) if parts else READER_VERSION
 
 
 def _trial(settings: IndexSettings, reader: int | str, content_hash: str) -> str:
@@ -341,7 +350,9 @@ def read_and_keep(
     unread: list[Quarantined] = []
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
-    for outcome in read_and_chunk_all(jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr):
+    for outcome in read_and_chunk_all(
+        jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
+    ):
         name = outcome.job.document_id
         if isinstance(outcome, Unread):
             tried = _trial(settings, reader, hashes[name])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from chunking.ocr import OcrSettings
 from chunking.readers import ReadLimits
+from chunking.reading_settings import ReadingSettings
 from chunking.splitters import SMALLEST_CHUNK, ChunkSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 
@@ -45,6 +46,7 @@ class IndexSettings:
     cross_encoder: CrossEncoderSpec | None = MS_MARCO_L12
     chunking: ChunkSettings = field(default_factory=ChunkSettings)
     limits: ReadLimits = field(default_factory=ReadLimits)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
     ocr: OcrSettings = field(default_factory=OcrSettings)
     qdrant: QdrantSettings = field(default_factory=QdrantSettings)
     search: SearchSettings = field(default_factory=SearchSettings)

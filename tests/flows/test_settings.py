@@ -117,6 +117,19 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.chunking.max_tokens, settings.chunking.overlap) == (64, 4)
 
 
+def test_doclings_folder_and_python_count_from_the_file(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    text = '[reading]\npdf = "docling"\ndocling_artifacts = "models"\ndocling_python = "venv/bin/python"\n'
+    reading = load(text, elsewhere).index().reading
+    assert reading.pdf == "docling"
+    assert reading.artifacts == elsewhere / "models"
+    assert reading.docling_python == str(elsewhere / "venv/bin/python")
+    assert load('[reading]\ndocling_python = ""\n', elsewhere).reading.docling_python == ""
+    with pytest.raises(SpecmineError, match=r"reading.pdf: input should be 'specmine' or 'docling'"):
+        load('[reading]\npdf = "acrobat"\n', elsewhere)
+
+
 def test_the_api_key_is_never_printed() -> None:
     settings = load('[qdrant]\nurl = "http://q"\napi_key = "hunter2"\n')
     assert "hunter2" not in repr(settings) + str(settings) + repr(settings.index()) + str(settings.model_dump())

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chunking import docling_install
 from chunking.limits import ReadLimits
 from chunking.ocr import OcrSettings
+from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
 from chunking.stored import load, save
 from evaluation.judgements import Judgement, follow_renames
@@ -311,6 +313,26 @@ def test_with_recognition_documents_are_read_again(prepared: Home, folder: Path)
     assert plan_reindex(prepared, recognising).documents_to_read == 2
     assert plan_reindex(prepared, replace(SETTINGS, ocr=OcrSettings(languages=("deu",)))).documents_to_read == 0  # off
     assert reader_of(recognising) != reader_of(replace(SETTINGS, ocr=OcrSettings(True, ("eng", "jpn"))))
+
+
+def test_with_docling_documents_are_read_again(
+    prepared: Home, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest([folder], prepared, SETTINGS)
+    docling = replace(SETTINGS, reading=ReadingSettings("docling", str(tmp_path / "models")))
+    monkeypatch.setattr(docling_install, "versions", lambda _: {})
+    with pytest.raises(SpecmineError, match=r"docling is not installed here: pip install 'specmine\[docling\]'"):
+        ingest([folder], prepared, docling)
+    monkeypatch.setattr(docling_install, "versions", lambda _: {"docling-slim": "2.143.0"})
+    with pytest.raises(SpecmineError, match="docling's models are not in"):
+        ingest([folder], prepared, docling)
+    for name in ("docling-project--docling-layout-heron", "docling-project--docling-models"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+    with pytest.raises(SpecmineError, match="specmine reindex"):
+        ingest([folder], prepared, docling)
+    assert plan_reindex(prepared, docling).documents_to_read == 2
+    both = replace(docling, ocr=OcrSettings(enabled=True, languages=("eng",)))
+    assert len({reader_of(settings) for settings in (SETTINGS, docling, both)}) == 3
 
 
 def count_up_reader_version(monkeypatch: pytest.MonkeyPatch) -> None:
