@@ -21,6 +21,7 @@ SETTINGS = {
     "limits": {"seconds": 60.0, "memory_mb": 1024, "pages": 9, "megabytes": 9, "characters": 999},
     "chunks": {"splitter": "section", "max_tokens": 240, "overlap": 0},
     "ocr": {"enabled": False, "languages": ["eng"]},
+    "reading": {"pdf": "specmine"},
 }
 LIMITS = ReadLimits(seconds=200, memory_mb=1024)
 
