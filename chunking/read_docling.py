@@ -50,13 +50,13 @@ def read_docling(
         raise UnreadableError(f"more than {limits.characters} characters of text")
     empty = [page.number for page in assembled if page.start == page.end and page.number not in converted.failed]
     scanned = showing_pages(path, empty, [page.number for page in assembled if page.dropped])
-    scanned |= converted.recognised
+    # A page with words of its own is not a scanned one, whatever docling recognised in its pictures.
+    recognised = {number for number in converted.recognised if not content.pages[number - 1].words}
+    scanned |= recognised
     if not blocks:
         reason = why_without_text(content.warnings, scanned, ocr)
         raise UnreadableError(f"none of the {len(assembled)} pages has text: {reason}")
-    pages = [
-        replace(page, scanned=page.number in scanned, ocr=page.number in converted.recognised) for page in assembled
-    ]
+    pages = [replace(page, scanned=page.number in scanned, ocr=page.number in recognised) for page in assembled]
     titles = (printable(item["text"]) for item in converted.items if item["kind"] == "title")
     return Document(
         id=document_id,

@@ -257,7 +257,7 @@ def test_failed_and_thin_pages_are_named(tmp_path: Path, draw_pdf: Any, converte
 
 def test_recognised_pages_are_marked(tmp_path: Path, draw_pdf: Any, converted: Any) -> None:
     path = draw_pdf(tmp_path / "a.pdf", [[], LINES[1]])
-    converted(Converted([item("paragraph", "seen", 1), item("paragraph", LINES[1][0][0], 2)], {}, {1}))
+    converted(Converted([item("paragraph", "seen", 1), item("paragraph", LINES[1][0][0], 2)], {}, {1, 2}))
     made = read(path, "a.pdf", ReadLimits(), reading=reading(tmp_path))
     assert [(page.scanned, page.ocr) for page in made.pages] == [(True, True), (False, False)]
     assert made.warnings == ("1 scanned pages were recognised, with errors to be expected: 1",)
