@@ -6,8 +6,8 @@ import itertools
 import re
 import statistics
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from chunking.pdf_lines import PdfLine
@@ -21,6 +21,11 @@ _NUMBER_PREFIX = re.compile(
 )
 _HEADING_WORDS = 160
 _NO_TITLE = re.compile(r"untitled.*|microsoft word.*|.*\.(docx?|pdf|tex|dvi|ps|indd|fm|xml)|", re.I)
+_SAME_SIZE = 0.3  # points
+
+
+def _look(line: PdfLine) -> tuple[str, float]:
+    return line.cells[0].words[0].font, round(line.size, 1)
 
 
 @lru_cache(maxsize=1024)  # the lines of a page are compared with each entry of the outline that names it
@@ -74,15 +79,17 @@ def _matches(lines: Sequence[PdfLine], wanted: set[str]) -> Iterator[tuple[int, 
 class HeadingFinder:
     """Decides by number and look which lines are headings, where there is no outline or below its lowest entries."""
 
-    def __init__(self, lines: Sequence[PdfLine], outlined: bool) -> None:
+    def __init__(self, lines: Sequence[PdfLine], outlined: Mapping[int, tuple[int, int]]) -> None:
+        """``outlined`` is what ``outline_headings`` found among the lines."""
         sizes: Counter[float] = Counter()
         for line in lines:
             sizes[round(line.size, 1)] += len(line.text)
         self._body = sizes.most_common(1)[0][0] if sizes else 10.0
         self._bold_body = sum(len(line.text) for line in lines if line.bold) * 2 > sum(len(line.text) for line in lines)
-        larger = {size for size, count in sizes.items() if size > 1.15 * self._body and count >= 4}
-        self._ranks = {size: rank for rank, size in enumerate(sorted(larger, reverse=True)[:6], 1)}
-        self._outlined = outlined
+        self._larger = {size for size, count in sizes.items() if size > 1.15 * self._body and count >= 4}
+        self._outlined = bool(outlined)
+        self._looks = self._outlined_looks(lines, outlined)
+        self._above: list[tuple[float, int]] = []  # size and level of the headings that the next one may stand below
         self._uniform = not any(self._distinct(line) for line in lines)
         self._last: tuple[int, ...] = ()
         self._level = 0
@@ -116,11 +123,33 @@ class HeadingFinder:
             if self._outlined and level <= self._level and self._level:
                 return 0, 0
             self._last = numbered.number
-            return length, max(1, level)
-        rank = self._ranks.get(round(line.size, 1), 0)
-        if self._outlined or numbered or not (rank or is_known_heading(text)) or not reads_like_title(text):
+            return length, self._below(line, max(1, level))
+        if numbered or not reads_like_title(text):
             return 0, 0
-        return length, rank or 1
+        if self._outlined:
+            level = self._looks.get(_look(line), 0) if self._level else 0
+            return (length, level) if level else (0, 0)
+        if round(line.size, 1) not in self._larger and not is_known_heading(text):
+            return 0, 0
+        return length, self._below(line)
+
+    def _outlined_looks(
+        self, lines: Sequence[PdfLine], outlined: Mapping[int, tuple[int, int]]
+    ) -> dict[tuple[str, float], int]:
+        """Return the look of the headings that the outline names, those larger than the text → their usual level."""
+        levels: dict[tuple[str, float], Counter[int]] = defaultdict(Counter)
+        for line in lines:
+            if id(line) in outlined and line.size > 1.15 * self._body:
+                levels[_look(line)][outlined[id(line)][1]] += 1
+        return {look: counts.most_common(1)[0][0] for look, counts in levels.items() if counts.total() > 1}
+
+    def _below(self, line: PdfLine, level: int = 0) -> int:
+        """Return the level of a heading: its number's, or one below the last heading that is larger."""
+        while self._above and (self._above[-1][1] >= level if level else self._above[-1][0] <= line.size + _SAME_SIZE):
+            self._above.pop()
+        level = level or (self._above[-1][1] + 1 if self._above else 1)
+        self._above.append((line.size, level))
+        return level
 
     def _distinct(self, line: PdfLine) -> bool:
         return line.size > 1.05 * self._body or (line.bold and not self._bold_body and line.size >= 0.9 * self._body)
@@ -145,7 +174,7 @@ class HeadingFinder:
         )
 
     def _same_heading(self, line: PdfLine, following: PdfLine) -> bool:
-        alike = abs(line.size - following.size) < 0.3 and line.bold == following.bold
+        alike = abs(line.size - following.size) < _SAME_SIZE and line.bold == following.bold
         near = -0.5 * line.size < line.bottom - following.top < 0.6 * line.size
         return alike and near and parse_numbered(following.text) is None
 

@@ -47,7 +47,7 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
     The footnotes of a page stand after its text, or before the paragraph that goes on over the page's end.
     """
     every = [line for lines in pages for line in lines]
-    finder = HeadingFinder(every, bool(headings))
+    finder = HeadingFinder(every, headings)
     shape = Shape(every)
     groups: list[Group] = []
     footnotes: list[Group] = []  # of the page before
@@ -64,7 +64,7 @@ def group_lines(pages: Sequence[list[PdfLine]], headings: Mapping[int, tuple[int
             elif length:
                 finder.passed(lines[i], level)
                 listing = is_contents_heading(lines[i].text)
-            elif not listing:
+            elif not (listing or _is_caption(lines[i]) or id(lines[min(i + 1, len(lines) - 1)]) in headings):
                 length, level = finder.heading(lines, i)
             if lines[i].frame and not (leaders or listing):
                 rows = next(list(same) for _, same in itertools.groupby(lines[i:], key=lambda line: id(line.frame)))
@@ -259,7 +259,7 @@ def _begins_block(group: Group, new: Group, shape: Shape) -> bool:
         return group.kind not in ("paragraph", "list") or not _is_wrapped_reference(last, line, shape)
     if group.kind == "code":
         return _begins_after_code(group, line, kind, shape)
-    if kind == "code":
+    if kind == "code" and not _is_code_within(last, line, shape):
         return True
     if line.page != last.page or line.bottom > last.top:  # a new page or column: a sentence may go on there
         ended = last.text.endswith(_SENTENCE_END) or shape.ends_short(last, line)
@@ -274,15 +274,18 @@ def _begins_block(group: Group, new: Group, shape: Shape) -> bool:
 
 
 def _same_type(last: PdfLine, line: PdfLine) -> bool:
-    """Whether two lines are of one size of type, or have parts that are: words of another font are set smaller."""
+    """Whether two lines are of one size of type, or have parts that are: words of another font are set smaller.
+
+    Words of code among others say nothing: their font's height is another at the same size.
+    """
     if abs(last.size - line.size) <= 0.12 * last.size + 0.3:
         return True
     shares: list[set[int]] = []
     for one in (last, line):
         sizes: Counter[int] = Counter()
-        for cell in one.cells:
-            for word in cell.words:
-                sizes[round(word.size)] += len(word.text)
+        words = [word for cell in one.cells for word in cell.words]
+        for word in [word for word in words if not word.monospaced] or words:
+            sizes[round(word.size)] += len(word.text)
         shares.append({size for size, count in sizes.items() if count * 5 >= sizes.total()})
     return bool(shares[0] & shares[1])
 
@@ -296,6 +299,12 @@ def _begins_after_code(group: Group, line: PdfLine, kind: BlockKind, shape: Shap
     if kind != "code" or not line.monospaced:
         return True
     return line.page != last.page or line.bottom > last.top or last.base - line.base > 2.6 * line.size
+
+
+def _is_code_within(last: PdfLine, line: PdfLine, shape: Shape) -> bool:
+    """Whether a line of code alone is a word of the paragraph above: set as its lines are, after one that is full."""
+    below = line.page == last.page and 0 < last.base - line.base <= 1.25 * max(shape.leading(last), shape.leading(line))
+    return below and abs(last.left - line.left) < 1 and not last.text.endswith(_SENTENCE_END) and shape.fills(last)
 
 
 def _is_wrapped_reference(last: PdfLine, line: PdfLine, shape: Shape) -> bool:

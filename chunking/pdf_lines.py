@@ -8,6 +8,7 @@ ordered by their place, column by column where the page has columns.
 from __future__ import annotations
 
 import itertools
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
 _BASE, _LEFT = attrgetter("base"), attrgetter("left")
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
 _MOST_SPACES = 40
+_PATH_END = re.compile(r"(?:(?:^|[\s<(\[\"'“‘])/|\w://)(?:[^\s/]+/)*$|(?:^|\s)www\.\S+/$")
 SOFT_HYPHEN = "\u00ad"  # stands in a cell where a word may have a hyphen or none; no document's text has it
 _MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by height alone
 
@@ -346,10 +348,22 @@ def written_lines(lines: Sequence[Sequence[Word]]) -> str:
         joined = _joined(line)
         if text.endswith("-") and joined[0].islower():
             text = text[:-1] + SOFT_HYPHEN
-        elif text and not text.endswith(SOFT_HYPHEN) and not (WIDE.match(text[-1]) and WIDE.match(joined[0])):
+        elif (
+            text
+            and not text.endswith(SOFT_HYPHEN)
+            and not ((WIDE.match(text[-1]) and WIDE.match(joined[0])) or parts_path(text, joined))
+        ):
             text += " "
         text += joined + (SOFT_HYPHEN if line[-1].hyphen else "")
     return text.removesuffix(SOFT_HYPHEN) + ("-" if text.endswith(SOFT_HYPHEN) else "")
+
+
+def parts_path(text: str, following: str) -> bool:
+    """Whether a line's end parts a path or an address after a slash: "in /usr/" and "share", "by /" and "bin/sh"."""
+    match = _PATH_END.search(text)
+    if match is None or not (following[0].isalnum() or following[0] in "<{_~."):
+        return False
+    return len(match[0].strip()) > 1 or "/" in following.split(" ", 1)[0]
 
 
 def placed(lines: Sequence[PdfLine], tables: Sequence[Sequence[PdfLine]]) -> list[PdfLine]:

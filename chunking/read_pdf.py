@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -16,17 +15,14 @@ from chunking.ocr import OFF, OcrSettings, RecognisedWord, recognise
 from chunking.pdf_grids import ruled_tables
 from chunking.pdf_headings import guess_title, meant_title, outline_headings
 from chunking.pdf_layout import Group, group_lines
+from chunking.pdf_line_ends import LineEnds
 from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
 from chunking.pdf_pictures import showing_pages
 from chunking.pdf_running import Running, running_lines
 from chunking.pdf_tables import aligned_tables, grid
 from chunking.pdf_warnings import page_warnings, why_without_text
 from chunking.pdf_words import PdfPage, Word, printable, read_content, turned_right
-from chunking.wide import WIDE
 
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_LAST_WORD = re.compile(r"([^\W\d_]+)-?$")
-_FIRST_WORD = re.compile(r"[^\W\d_]+")
 _DEEPEST_INDENT = 80
 _OCR_SHARE = 3  # times the limit of processor time: by the clock, so that the rest has its time
 _CAPTION_LINES = 4
@@ -123,8 +119,7 @@ def _assemble(
     groups: Sequence[Group], drawn: Sequence[PdfPage], running: Sequence[Running]
 ) -> tuple[str, list[Block], list[Page]]:
     """Write the groups one after another; note where every block and every page begins and ends."""
-    texts = (line.text for group in groups for line in group.lines)
-    words = Counter(map(str.lower, itertools.chain.from_iterable(map(_WORD.findall, texts))))
+    ends = LineEnds([group.lines for group in groups])
     parts: list[str] = []
     length = 0
     blocks: list[Block] = []
@@ -133,9 +128,9 @@ def _assemble(
     for group in groups:
         begin = length
         table, written = (
-            _table(group, begin, words, captions.get(id(group), ""))
+            _table(group, begin, ends, captions.get(id(group), ""))
             if group.kind == "table"
-            else (None, _written(group, words))
+            else (None, _written(group, ends))
         )
         for on, text, separator in written:
             spans[on] = (spans.get(on, (length, 0))[0], length + len(text))
@@ -195,9 +190,9 @@ def _text(group: Group) -> str:
     return " ".join(line.text for line in group.lines[:_CAPTION_LINES])
 
 
-def _table(group: Group, begin: int, words: Counter[str], caption: str) -> tuple[Table, list[tuple[int, str, str]]]:
+def _table(group: Group, begin: int, ends: LineEnds, caption: str) -> tuple[Table, list[tuple[int, str, str]]]:
     """Return the table, whose text begins at ``begin``, and what ``_written`` yields for other groups."""
-    found = grid(group.lines, lambda match: _joined_word(match[1], match[2], words) + match[2])
+    found = grid(group.lines, lambda match: ends.stem(match[1], match[2]) + match[2])
     written = [(group.lines[0].page, found.markdown_header, "\n")]
     rows = []
     at = begin + len(found.markdown_header) + 1
@@ -211,21 +206,19 @@ def _table(group: Group, begin: int, words: Counter[str], caption: str) -> tuple
     return Table(caption, found.header, tuple(rows)), written
 
 
-def _written(group: Group, words: Counter[str]) -> Iterator[tuple[int, str, str]]:
+def _written(group: Group, ends: LineEnds) -> Iterator[tuple[int, str, str]]:
     """Yield the page of every line, what is written for it, and what stands between it and the next."""
     if group.kind == "code":
         yield from _written_code(group.lines)
         return
-    for line, following in itertools.zip_longest(group.lines, group.lines[1:]):
+    lines = [replace(line, text=" ".join(line.text.split())) for line in group.lines]  # code keeps its blanks
+    for line, following in itertools.zip_longest(lines, lines[1:]):
         if following is None:
             yield line.page, line.text + ("-" if line.hyphen else ""), "\n\n"
         elif group.kind == "contents":
             yield line.page, line.text + ("-" if line.hyphen else ""), "\n"
-        elif line.hyphen or (line.text.endswith("-") and following.text[0].islower()):
-            yield line.page, _joined_word(line.text, following.text, words), ""
         else:
-            wide = WIDE.match(line.text[-1]) and WIDE.match(following.text[0])
-            yield line.page, line.text, "" if wide else " "
+            yield line.page, *ends.joined(line, following)
 
 
 def _written_code(lines: Sequence[PdfLine]) -> Iterator[tuple[int, str, str]]:
@@ -237,13 +230,3 @@ def _written_code(lines: Sequence[PdfLine]) -> Iterator[tuple[int, str, str]]:
         blank = following is not None and line.base - following.base > 1.8 * line.size
         end = "\n\n" if following is None or blank else "\n"
         yield line.page, " " * min(indent, _DEEPEST_INDENT) + line.text + ("-" if line.hyphen else ""), end
-
-
-def _joined_word(text: str, following: str, words: Counter[str]) -> str:
-    """Drop a hyphen at a line's end where it parts a word: not where the document has the word with one elsewhere."""
-    last, first = _LAST_WORD.search(text), _FIRST_WORD.match(following)
-    stem = text.removesuffix("-")
-    if last is None or first is None:
-        return stem + "-"
-    compound = f"{last[1]}-{first[0]}".lower()
-    return stem + "-" if words[compound] > words[compound.replace("-", "")] else stem

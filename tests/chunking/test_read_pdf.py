@@ -343,6 +343,40 @@ def test_an_outline_below_the_title_begins_with_the_chapters(tmp_path: Path, dra
     assert [block.level for block in headings] == [1, 1, 2, 1]
 
 
+def test_headings_that_the_outline_leaves_out_are_known_by_the_look_of_those_it_names(
+    tmp_path: Path, draw_pdf: Any
+) -> None:
+    def page(*headings: tuple[str, int]) -> list[Any]:
+        placed = [(text, 72, 700 - 60 * i, size, BOLD) for i, (text, size) in enumerate(headings)]
+        return [
+            *placed,
+            *(item for i in range(len(headings)) for item in lines(["Words of the text."], top=680 - 60 * i)),
+        ]
+
+    pages = [page(("Preface", 20), ("Preface to the first", 14)), page(("Scope", 20), ("Kinds", 14), ("Terms", 14))]
+    writer = pypdf.PdfWriter(draw_pdf(tmp_path / "a.pdf", pages))
+    writer.add_outline_item(title="Preface", page_number=0)
+    scope = writer.add_outline_item(title="Scope", page_number=1)
+    for title in ("Kinds", "Terms"):
+        writer.add_outline_item(title=title, page_number=1, parent=scope)
+    writer.write(tmp_path / "b.pdf")
+    document = read(tmp_path / "b.pdf")
+    levels = [block.level for block in document.blocks if block.kind == "heading"]
+    found = dict(zip(texts(document, "heading"), levels, strict=True))
+    assert found == {"Preface": 1, "Preface to the first": 2, "Scope": 1, "Kinds": 2, "Terms": 2}
+
+
+def test_a_heading_without_number_stands_below_the_larger_one_above_it(tmp_path: Path, draw_pdf: Any) -> None:
+    headings = [("1 Scope", 20), ("1.1 Kinds", 17), ("1.1.1 Hand", 15), ("Rationale", 13), ("1.2 Use", 17),
+                ("Rationale", 13), ("2 Terms", 20), ("Rationale", 13)]  # fmt: skip
+    page = [(text, 72, 780 - 60 * i, size, BOLD) for i, (text, size) in enumerate(headings)]
+    page += [item for i in range(len(headings)) for item in lines(["Words of the text."], top=760 - 60 * i)]
+    page += [("Rationale", 72, 20, 13, BOLD)]
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    levels = [block.level for block in document.blocks if block.kind == "heading"]
+    assert levels == [1, 2, 3, 4, 2, 3, 1, 2, 2]
+
+
 def test_turned_text_is_read_upright(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
     canvas.rotate(90)

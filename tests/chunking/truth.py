@@ -1,6 +1,7 @@
 """How well documents are read, measured on pages whose truth was written down by eye from their pictures.
 
-``truth/*.json`` holds facts about single pages of public documents, which are not in the repository:
+``truth/*.json`` holds facts about single pages of public documents, which are not in the repository;
+``truth_held_out/*.json`` about pages that were drawn by lot and written down before the reader was tried on them:
 
 - ``headings``: level and text of every heading that begins there, the level counted from the chapters down
 - ``running``: what of the headers and footers has to go; ``label``: the page number printed there
@@ -16,6 +17,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import unicodedata
 from collections import Counter
@@ -28,7 +30,8 @@ import pypdfium2
 
 from chunking.document import Block, Document
 
-FOLDER = Path(__file__).parent / "truth"
+SEED = 20261122  # of the lot
+SETS = ("truth", "truth_held_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,17 @@ class Scores:
 MEASURES = tuple(item.name for item in fields(Scores) if item.name != "faults")
 
 
-def load(folder: Path = FOLDER) -> dict[str, list[dict[str, Any]]]:
-    """Return the truth: file name of a document → its pages."""
+def load(name: str) -> dict[str, list[dict[str, Any]]]:
+    """Return a set of truth: file name of a document → its pages."""
+    folder = Path(__file__).with_name(name)
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return {record["document"]: record["pages"] for record in records}
+
+
+def drawn_by_lot(lengths: dict[str, int]) -> dict[str, int]:
+    """Return one page for each document, given how many pages it has: those that are held out."""
+    lot = random.Random(SEED)
+    return {name: lot.randrange(lengths[name]) + 1 for name in sorted(lengths)}
 
 
 def score(document: Document, path: Path, pages: Sequence[dict[str, Any]]) -> Scores:
