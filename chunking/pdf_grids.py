@@ -15,6 +15,7 @@ from chunking.pdf_words import Word, turned_right
 
 _TOUCHING = 3.0  # points between rules that meet
 _ONE_BORDER = 4.0  # points between the rules of a double border
+_DOUBLE = 1.0  # points, at least, between the rules of a double border
 _MOST_PAIRS = 2_000_000  # of level and upright rules: with more, a page is a drawing or hostile
 _MOST_PLACES = 5000
 _HEADER_GAP = 2.2  # times the font size: how far above the rules a header may stand
@@ -44,6 +45,18 @@ class _Lattice:
     def places(self) -> int:
         """How many cells there are where none is joined with another."""
         return (len(self.rows) - 1) * (len(self.columns) - 1)
+
+    @property
+    def rows_above_double_rule(self) -> int:
+        """How many rows a double rule parts from those below: the header's, where it is not below half of them."""
+        whole = [rule for rule in self.level if rule.right - rule.left > 0.9 * (self.columns[-1] - self.columns[0])]
+        heights = sorted(((rule.bottom + rule.top) / 2 for rule in whole), reverse=True)
+        for above, below in itertools.pairwise(heights):
+            if _DOUBLE < above - below <= _ONE_BORDER:
+                rows = sum(row > above + _ONE_BORDER for row in self.rows)
+                if rows:
+                    return rows if rows <= min(_MOST_HEADER_ROWS, (len(self.rows) - 1) // 2) else 0
+        return 0
 
     def parts_columns(self, border: int, row: int) -> bool:
         """Whether a line stands between the columns on both sides of a border, in a row."""
@@ -231,7 +244,7 @@ def _table(lattice: _Lattice, words: Sequence[Word], page: int) -> tuple[list[Pd
         headings = above
         taken |= {id(word) for row in above for cell in row for word in cell}
     else:
-        count = header_rows(headings)
+        count = header_rows(headings) or lattice.rows_above_double_rule
         headings, rows = headings[:count], rows[count:]
     box = (lattice.columns[0], lattice.rows[-1], lattice.columns[-1], lattice.rows[0])
     frame = Frame(tuple(lattice.columns), bool(headings), box)
@@ -265,12 +278,18 @@ def _bands(lattice: _Lattice, words: Sequence[Word]) -> tuple[list[Row], list[Ro
                 body[row][column].append(word)
                 heading[row][column].append(word)
             continue
+        lines = text_lines([word for _, word in inside]) if across else []
+        if len(lines) > 1 and _stands_apart(lines[-1], lattice.columns):  # names below a name that they have in common
+            common = {id(word) for line in lines[:-1] for word in line}
+        else:
+            common = {id(word) for _, word in inside}
         for row, column in places:
-            heading[row][column] = [word for _, word in inside]
+            heading[row][column] = [word for place, word in inside if id(word) in common or place[1] == column]
             if column == first_column:
-                body[row][column] = heading[row][column]
+                body[row][column] = [word for _, word in inside]
     full = [row for row in range(rows) if any(body[row])]
-    parted = [part for row in full for part in _parted(body[row], len(full))]
+    groups = any(len(_parted(body[row], lattice.columns, len(full))) > 2 for row in full)
+    parted = [part for row in full for part in _parted(body[row], lattice.columns, len(full), groups)]
     return parted, [heading[row] for row in full]
 
 
@@ -316,20 +335,39 @@ def _stands_apart(words: Sequence[Word], borders: Sequence[float]) -> bool:
     return len(places) > 1
 
 
-def _parted(row: Row, rows: int) -> list[Row]:
-    """Part a row of a table that has lines only around its header and body: where its columns have like lines."""
-    lines = [text_lines(cell) for cell in row if cell]
-    counts = {len(cell) for cell in lines}
-    if len(lines) < 2 or len(counts) > 1 or rows > 3 or counts == {1}:
+def _parted(row: Row, columns: Sequence[float], rows: int, groups: bool = False) -> list[Row]:
+    """Part a row of a table that has lines only around its header, body or groups: where its columns have like lines.
+
+    In a table of many rows a cell may as well be a text of several lines: then the lines must have been ended on
+    purpose, with room for the next word, and none may go on in the next. ``groups``: rows of the table were parted.
+    """
+    cells = [(text_lines(cell), limits) for cell, limits in zip(row, itertools.pairwise(columns), strict=True) if cell]
+    counts = {len(lines) for lines, _ in cells}
+    if len(cells) < 2 or len(counts) > 1 or counts == {1}:
         return [row]
-    bases = [[line[0].base for line in cell] for cell in lines]
-    size = lines[0][0][0].size
+    size = cells[0][0][0][0].size
+    bases = [[line[0].base for line in lines] for lines, _ in cells]
     if any(max(level) - min(level) > 0.3 * size for level in zip(*bases, strict=True)):
         return [row]
-    if rows > 2 and len(bases[0]) < 3:
-        return [row]
+    if rows > (2 if len(bases[0]) < 3 else 3):
+        ends = [[(*pair, right) for pair in itertools.pairwise(lines)] for lines, (_, right) in cells]
+        ended = sum(3 * sum(itertools.starmap(_is_full, column)) <= len(column) for column in ends)
+        wrapped = any(itertools.starmap(_is_wrapped, itertools.chain.from_iterable(ends)))
+        if wrapped or ended * 2 < (1 if groups or len(bases[0]) > 2 else len(cells)):
+            return [row]
     parted = [text_lines(cell) for cell in row]
     return [[cell[i] if cell else [] for cell in parted] for i in range(len(bases[0]))]
+
+
+def _is_full(line: Sequence[Word], following: Sequence[Word], right: float) -> bool:
+    """Whether the next line's first word had no room on a line of a cell that ends at ``right``."""
+    first = following[0]
+    return line[-1].right + 0.25 * first.size + first.right - first.left > right - 0.25 * first.size
+
+
+def _is_wrapped(line: Sequence[Word], following: Sequence[Word], right: float) -> bool:
+    """Whether a line of a cell goes on in the next: it is full, and the next does not begin anew."""
+    return line[-1].hyphen or (len(line) > 1 and following[0].text[0].islower() and _is_full(line, following, right))
 
 
 def header_rows(rows: Sequence[Row]) -> int:

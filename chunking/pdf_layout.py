@@ -16,6 +16,7 @@ from chunking.sections import is_contents_heading
 from chunking.wide import WIDE
 
 _LEADER = re.compile(r"(?:[.·…‥]\s*){3,}[\divxlc]*$|\s\d{1,4}$")
+_ENTRY = re.compile(r"(?:^|\s)\d{1,4}(?:[–-]\d{1,4})?,?$")  # of an index, or the end of one: "76–78,"
 _DOTTED = re.compile(r"(?:[.·…‥]\s*){3,}\s*[\divxlc]+$")
 _BULLET = re.compile(r"[•●○◦▪■□–—*・‣⁃-]\s*\S|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]\s+\S")
 _NOTE_NUMBER = re.compile(r"\d{1,3}(?!\d)")
@@ -109,24 +110,58 @@ def _make_room(groups: list[Group], footnotes: list[Group]) -> bool:
 
 
 def _parted_footnotes(lines: list[PdfLine], body: float, goes_on: bool) -> tuple[list[PdfLine], list[Group]]:
-    """Part a page's text from its footnotes: the small type at its foot, from the first raised number or asterisk on.
+    """Part a page's text from its footnotes, which stand at the foot of the page or of its columns.
 
     ``goes_on``: the page before has footnotes, so that the first of this page may begin without a mark.
     """
+    if not any(line.size >= 0.95 * body for line in lines):
+        return lines, []
+    rest: list[PdfLine] = []
+    notes: list[Group] = []
+    for column in _parts_read_down(lines):
+        kept = column[: _first_of_footnotes(column, body, goes_on)]
+        small = column[len(kept) :]
+        if small and not any(_stands_below(line, small[0]) for line in lines if line.size >= 0.95 * body):
+            notes += _footnotes(small)
+        else:
+            kept = column
+        rest += kept
+    return (rest, notes) if rest else (lines, [])
+
+
+def _parts_read_down(lines: Sequence[PdfLine]) -> list[list[PdfLine]]:
+    """Return the lines in parts, each of which is read from the top down: a page's columns, for one."""
+    parts: list[list[PdfLine]] = []
+    for line in lines:
+        if not parts or line.bottom > parts[-1][-1].top:
+            parts.append([])
+        parts[-1].append(line)
+    return parts
+
+
+def _stands_below(line: PdfLine, note: PdfLine) -> bool:
+    return line.base < note.base and line.left < note.right and note.left < line.right
+
+
+def _first_of_footnotes(lines: Sequence[PdfLine], body: float, goes_on: bool) -> int:
+    """Return where the small type at the foot begins, from the first raised number or asterisk on."""
     first = len(lines)
     while first and lines[first - 1].size < 0.93 * body and not lines[first - 1].frame:
         first -= 1
-    marked = [i for i in range(first, len(lines)) if _is_marked(lines[i])]
-    if not marked or not any(line.size >= 0.95 * body for line in lines[:first]):
-        return lines, []
-    if not goes_on or lines[first].text[0].isupper():
-        first = marked[0]
+    marked = (i for i in range(first, len(lines)) if _is_marked(lines[i]))
+    first_marked = next(marked, None)
+    if first_marked is None:
+        return len(lines)
+    return first if goes_on and not lines[first].text[0].isupper() else first_marked
+
+
+def _footnotes(lines: Sequence[PdfLine]) -> list[Group]:
     notes: list[Group] = []
-    for i in range(first, len(lines)):
-        if i in marked or not notes or _BULLET.match(lines[i].text):
+    for line in lines:
+        if not notes or _is_marked(line) or _BULLET.match(line.text):
             notes.append(Group("footnote"))
-        notes[-1].lines.append(lines[i])
-    return lines[:first], notes
+        notes[-1].lines.append(line)
+    return notes
 
 
 def _is_marked(line: PdfLine) -> bool:
@@ -148,7 +183,8 @@ def _is_contents(lines: Sequence[PdfLine], goes_on: bool) -> bool:
     dotted = sum(1 for line in lines if _DOTTED.search(line.text))
     numbered = sum(1 for line in lines if _LEADER.search(line.text))
     announced = goes_on or any(_LIST_OF_PAGES.fullmatch(line.text) for line in lines[:4])
-    if announced and len(lines) >= 8 and numbered * 5 > len(lines) * 3:
+    entries = sum(1 for line in lines if _ENTRY.search(line.text) or _LEADER.search(line.text)) if announced else 0
+    if announced and len(lines) >= 8 and entries * 2 > len(lines):
         return True
     return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
 

@@ -21,6 +21,7 @@ _WORD_GAP = 1.5  # times the font size: a wider gap parts two cells
 _BASE, _LEFT = attrgetter("base"), attrgetter("left")
 _TOUCHING = 0.6  # times the font size: runs this near on one base line are one line
 _MOST_SPACES = 40
+_PAGE_NUMBERS = re.compile(r"\d{1,4}(?:[–-]\d{1,4})?,?")
 _PATH_END = re.compile(r"(?:(?:^|[\s<(\[\"'“‘])/|\w://)(?:[^\s/]+/)*$|(?:^|\s)www\.\S+/$")
 SOFT_HYPHEN = "\u00ad"  # stands in a cell where a word may have a hyphen or none; no document's text has it
 _MOST_RUNS = 2000  # a page with more is a drawing or hostile: it is read by height alone
@@ -215,8 +216,15 @@ def _is_prose(runs: Sequence[_Run]) -> bool:
         return False
     words = sum(len(run.words) for run in runs)
     characters = sum(len(word.text) for run in runs for word in run.words)
-    entries = sum(run.words[0].text[0].isalpha() and run.words[-1].text.isdecimal() for run in runs)  # of an index
-    return words >= 4 * len(runs) or characters >= 25 * len(runs) or entries >= 0.7 * len(runs)
+    return words >= 4 * len(runs) or characters >= 25 * len(runs) or _is_index(runs)
+
+
+def _is_index(runs: Sequence[_Run]) -> bool:
+    """Whether most lines are entries of an index, or their ends: "valve, 12–14," and "valves" with "217" below."""
+    named = sum(run.words[0].text[0].isalpha() and run.words[-1].text.isdecimal() for run in runs)
+    ended = sum(_PAGE_NUMBERS.fullmatch(run.words[-1].text) is not None for run in runs)
+    listed = sum(any(word.text.endswith(",") for word in run.words) for run in runs)
+    return named >= 0.7 * len(runs) or (ended >= 0.5 * len(runs) and listed >= 0.5 * len(runs))
 
 
 def _same_height(left: Sequence[_Run], right: Sequence[_Run]) -> bool:

@@ -13,10 +13,12 @@ import pypdfium2.raw as pdfium
 from chunking.pdfium_calls import address, object_bounds, object_type, page_object
 
 _THICKEST = 3.0  # points; a thicker bar is a box
-_SHORTEST = 4.0  # points; a shorter one is part of a letter or a drawing
+SHORTEST = 4.0  # points; a shorter one is no line of a table: an underscore, or part of a letter or a drawing
+_SHORTEST_STROKE = 1.5  # points; no underscore is shorter
 _MOST_OBJECTS = 20_000  # a page with more paths or points is a drawing or hostile: its rules tell nothing of tables
 _MOST_SEGMENTS = 400
 _BOX_SEGMENTS = 5
+_WHITE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Rule:
 
 
 def page_rules(page: pypdfium2.PdfPage) -> list[Rule]:
-    """Return the ruling lines of a page as drawn, none where it is a drawing of many thousand lines."""
+    """Return the ruling lines and short strokes of a page as drawn, none where it is a drawing of many thousands."""
     count = pdfium.FPDFPage_CountObjects(page)
     if count > _MOST_OBJECTS:
         return []
@@ -64,7 +66,7 @@ def _path_rules(drawn: int, box: Rule) -> Iterator[Rule]:
     """Yield the rules of the path at the address ``drawn``, given the box around it."""
     wide, high = box.right - box.left, box.top - box.bottom
     if min(wide, high) <= _THICKEST:
-        if max(wide, high) >= _SHORTEST:
+        if max(wide, high) >= _SHORTEST_STROKE:
             yield box
         return
     path = ctypes.cast(drawn, pdfium.FPDF_PAGEOBJECT)
@@ -72,10 +74,17 @@ def _path_rules(drawn: int, box: Rule) -> Iterator[Rule]:
     if segments <= _BOX_SEGMENTS:
         fill, stroke = ctypes.c_int(), ctypes.c_int()
         pdfium.FPDFPath_GetDrawMode(path, fill, stroke)
-        if segments >= _BOX_SEGMENTS - 1 and (fill.value or stroke.value):
+        if segments >= _BOX_SEGMENTS - 1 and (stroke.value or (fill.value and not _is_white(path))):
             yield from _edges(box.left, box.bottom, box.right, box.top)
     elif segments <= _MOST_SEGMENTS:
         yield from _straight_segments(path, segments)
+
+
+def _is_white(path: Any) -> bool:
+    """Whether a box is filled white: the background of a cell, which nobody sees."""
+    color = [ctypes.c_uint() for _ in range(4)]
+    known = pdfium.FPDFPageObj_GetFillColor(path, *color)
+    return bool(known) and all(part.value == _WHITE for part in color[:3])
 
 
 def _edges(left: float, bottom: float, right: float, top: float) -> Iterator[Rule]:
@@ -114,5 +123,5 @@ def _straight_segments(path: Any, count: int) -> Iterator[Rule]:
         if min(abs(x0 - x1), abs(y0 - y1)) > 0.5:
             return
     for (x0, y0), (x1, y1) in rules:
-        if max(abs(x0 - x1), abs(y0 - y1)) >= _SHORTEST:
+        if max(abs(x0 - x1), abs(y0 - y1)) >= _SHORTEST_STROKE:
             yield Rule(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))

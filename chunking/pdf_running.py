@@ -60,12 +60,16 @@ def running_lines(pages: Sequence[list[PdfLine]]) -> list[Running]:
         _page_number_offset(edges, _numbers, max(3, len(edges) / 3)), _page_number_offset(edges, _roman_numbers, 2)
     )
 
+    def near_by(place: _Place, page: int) -> int:
+        on = standing[place]
+        return bisect_right(on, page + _NEAR) - bisect_left(on, page - _NEAR)
+
     def running(line: PdfLine) -> bool:
         if line.frame:  # a header that its table repeats on every page
             return False
         whole, *cells = _places(line)
         on = standing[whole]
-        near = bisect_right(on, line.page + _NEAR) - bisect_left(on, line.page - _NEAR)
+        near = max(map(near_by, (whole, *(cells if len(cells) == 1 else ())), itertools.repeat(line.page)))
         if near >= 3 or len(on) >= max(3, len(pages) / _FEW) or _LONE_NUMBER.fullmatch(line.text):
             return True
         if any(len(standing[cell]) >= max(3, len(pages) / 3) for cell in cells):  # beside the chapter's name, for one
@@ -101,9 +105,9 @@ _Place = tuple[str, int, int]
 
 
 def _places(line: PdfLine) -> list[_Place]:
-    """Return the text and place of the line, and of each of its cells if it has several."""
+    """Return the text and place of the line, and of each of its cells: one may stand alone elsewhere."""
     height = round(line.base / 4)
-    cells = [(cell.text, height, round(cell.left / 4)) for cell in line.cells] if len(line.cells) > 1 else []
+    cells = [(cell.text, height, round(cell.left / 4)) for cell in line.cells]
     return [(line.text, height, -1), *cells]
 
 

@@ -28,6 +28,7 @@ _PROSE = 45  # characters: a column of longer cells is text, not figures
 _MARK = re.compile(r"[•●○◦▪■□–—*・‣⁃-]|\(?[\divxlcIVXLC]{1,4}[.)]|\(?[a-zA-Z][.)]|\[\w{1,12}\]|\d+(?:\.\d+)+\.?")
 _ENTRY = re.compile(r",\s*\d+(?:[–-]\d+)?,?$")
 _WORD = re.compile(r"\d|\w\w")
+_OPERATOR = re.compile(r"=$|^[+×÷·∕/<>≤≥⌊⌋⌈⌉]$")
 _NO_ROW = re.compile(r"::=|(?:\. ?){4,}|…{2,}|:=|[{};]$|−−|--\s|[∂∫√∑∏]")
 
 
@@ -147,7 +148,15 @@ def _between_rules(
             continue
         rows = _rows(bands, limits)
         if _filled(rows):
-            return _table(rows, limits, run[0].page, header=len(bands) == 2), len(run)
+            above = (
+                sum(
+                    stack.band(max(word.base for cell in row for word in cell)) == stack.band(run[0].base)
+                    for row in rows
+                )
+                if len(bands) == 2
+                else 0
+            )
+            return _table(rows, limits, run[0].page, header=above), len(run)
     return [], 0
 
 
@@ -193,7 +202,7 @@ def _below_one_another(lines: list[PdfLine], i: int, upright: Sequence[Rule]) ->
     texts = [[_text(cell) for cell in row] for row in rows[header:]]
     if any(no_table(texts) for no_table in (_is_list, _is_prose, _is_index, _is_formula)):
         return [], 0
-    return _table(rows, limits, run[0].page, header=False), len(run)
+    return _table(rows, limits, run[0].page, header=0), len(run)
 
 
 def _within(rule: Rule, limits: Sequence[float], bottom: float, top: float) -> bool:
@@ -416,9 +425,11 @@ def _is_index(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_formula(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether few cells have a word or a number of two characters."""
+    """Whether few cells have a word or a number of two characters, or many are an operator or end in one."""
     texts = [cell for row in rows for cell in row if cell]
-    return sum(_WORD.search(text) is not None for text in texts) * 2 < len(texts)
+    words = sum(_WORD.search(text) is not None for text in texts)
+    operators = sum(_OPERATOR.search(text) is not None for text in texts)
+    return words * 2 < len(texts) or operators * 5 >= len(texts)
 
 
 def _lines_up(rows: Sequence[Row]) -> bool:
@@ -446,9 +457,9 @@ def _text(words: Sequence[Word]) -> str:
     return written_lines(text_lines(words))
 
 
-def _table(rows: Sequence[Row], limits: Sequence[float], page: int, header: bool) -> list[PdfLine]:
-    """Return the rows as lines; the first is the header if it looks like one, or if rules say so (``header``)."""
-    count = header_rows(rows) or int(header and len(rows) > 1)
+def _table(rows: Sequence[Row], limits: Sequence[float], page: int, header: int) -> list[PdfLine]:
+    """Return the rows as lines; the first are the header if they look like it, or as many as rules say (``header``)."""
+    count = header_rows(rows) or (header if header < len(rows) else 0)
     heading = [[word for row in rows[:count] for word in row[i]] for i in range(len(limits) - 1)]
     kept = [heading, *rows[count:]] if count else rows
     words = [word for row in rows for cell in row for word in cell]

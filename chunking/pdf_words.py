@@ -35,6 +35,8 @@ _FORCE_BOLD = 1 << 18
 # Ligatures, and the radicals that some Japanese fonts give instead of the characters: the rest of NFKC would turn
 # 10² into 102.
 _COMPATIBLE = re.compile("[\ufb00-\ufb06\u2e80-\u2fdf\uf900-\ufaff\u00a0]")
+_SIGN_FONT = re.compile(r"(?:[A-Z]{6}\+)?wasy", re.I)
+_TICK_CODE = "\x08"
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060\ufeff\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]"
 )
@@ -195,10 +197,11 @@ def _words(text_page: pypdfium2.PdfTextPage) -> list[Word]:
     words = []
     for match in _WORD.finditer(text):
         written, hyphen = match.groups()
+        first, behind = match.span(1)
         word = written if written.isascii() and written.isprintable() else printable(written)
+        word = word or _tick(page, first, written)
         if not word:
             continue
-        first, behind = match.span(1)
         loose_box(page, first, to_begin)
         loose_box(page, behind - 1, to_end)
         left, bottom, right, top = begin.left, begin.bottom, end.right, begin.top
@@ -223,6 +226,12 @@ def _words(text_page: pypdfium2.PdfTextPage) -> list[Word]:
         pitched = monospaced and not WIDE.search(word)
         words.append(Word(word, left, right, bottom, top, base, bold, pitched, bool(hyphen), quarter_turns, name))
     return words
+
+
+def _tick(text_page: int, character: int, written: str) -> str:
+    """Return a tick where a character is that of TeX's font of signs, which has no Unicode values, else ""."""
+    drawn = written == _TICK_CODE and _SIGN_FONT.match(_look(text_page, character)[2])
+    return "✓" if drawn else ""
 
 
 def _look(text_page: int, character: int) -> tuple[bool, bool, str]:

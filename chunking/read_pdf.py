@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from chunking.pdf_lines import PdfLine, page_lines, placed, typewritten_as_prose
 from chunking.pdf_pictures import showing_pages
 from chunking.pdf_running import Running, running_lines
 from chunking.pdf_tables import aligned_tables, grid
+from chunking.pdf_underscores import with_underscores
 from chunking.pdf_warnings import page_warnings, why_without_text
 from chunking.pdf_words import PdfPage, Word, printable, read_content, turned_right
 
@@ -34,6 +34,7 @@ def read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings 
     Pages without text stay, with an empty span. Raises UnreadableError.
     """
     content = read_content(path, limits)
+    content.pages[:] = map(with_underscores, content.pages)
     kept, running = _laid_out(content.pages)
     empty = [number for number, lines in enumerate(kept, 1) if not lines and content.pages[number - 1].box]
     scanned = showing_pages(path, empty, [number for number in empty if running[number - 1].lines])

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tokenizers.pre_tokenizers import Split, Whitespace
 
 from chunking.accounting import account
 from chunking.document import Chunk, Document
+from chunking.limits import ReadLimits
+from chunking.read_pdf import read_pdf
 from chunking.splitters import ChunkSettings
 from chunking.tokens import TokenCounter
 
@@ -114,6 +117,12 @@ def check_books() -> CheckBooks:
         assert not [page for page in without if page.chunks or page.blocks or page.table_rows]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def read_real_pdf(data_folder: Callable[[str], Path]) -> Callable[[str], Document]:
+    """Return a function that reads one of the real documents, given its file name, or skips the test; each once."""
+    return cache(lambda name: read_pdf(data_folder("pdfs") / name, name, ReadLimits()))
 
 
 DrawPdf = Callable[[Path, Iterable[Iterable[tuple[str, float, float, int, str]]]], Path]

@@ -46,3 +46,13 @@ def test_roman_page_numbers_go_beside_words_that_change(tmp_path: Path, draw_pdf
 def test_a_letter_alone_at_the_foot_stays(tmp_path: Path, draw_pdf: Any) -> None:
     page = [("item, 3", 72, 700, 10, BODY), ("I", 72, 50, 10, BODY)]
     assert dropped(draw_pdf(tmp_path / "a.pdf", [page, [("invoke, 4", 72, 700, 10, BODY)]])) == [(), ()]
+
+
+def test_a_chapters_header_goes_on_a_page_where_its_number_stands_apart(tmp_path: Path, draw_pdf: Any) -> None:
+    def page(number: int) -> list[Any]:
+        header = [("INDEX", 72, 800, 9, BODY)] if 20 < number < 26 else []
+        height = 794 if number == 23 else 800  # drawn a little lower there
+        return [*header, (str(number), 500, height, 9, BODY), (f"Only page {number} says so.", 72, 600, 10, BODY)]
+
+    found = dropped(draw_pdf(tmp_path / "a.pdf", [page(number) for number in range(1, 61)]))
+    assert found[20:25] == [(f"INDEX {number}",) if number != 23 else ("INDEX", "23") for number in range(21, 26)]

@@ -17,6 +17,7 @@ from chunking.limits import ReadLimits
 from chunking.read_pdf import read_pdf
 
 BODY, BOLD = "Times-Roman", "Times-Bold"
+AT = (72.0, 150.0, 220.0, 260.0)
 CELL = ParagraphStyle("cell", fontName=BODY, fontSize=9, leading=11)
 
 
@@ -187,3 +188,78 @@ def test_a_caption_is_the_tables(tmp_path: Path, draw_pdf: Any) -> None:
     caption = [("Table 3: Parts", 72, 720, 10, BODY)]
     (found,) = tables(read(draw_pdf(tmp_path / "a.pdf", [caption + table])))
     assert found.caption == "Table 3: Parts"
+
+
+def test_rows_of_a_group_between_rules_are_rows(tmp_path: Path) -> None:
+    rows = [
+        ["<b>Number</b>", "<b>Name</b>", "<b>Meaning</b>"],
+        ["First group", "", ""],
+        ["0x1\n0x2\n0x3", "abc\nde\nfg", "Is read\nIs written\nIs kept"],
+        ["Second group", "", ""],
+        ["0x4\n0x5", "hi\njk", "Is set\nIs cleared"],
+        ["0x6", "long name that is wrapped", "a text of its cell that is wrapped"],
+    ]
+    (table,) = tables(read(draw_grid(tmp_path / "a.pdf", rows, [("SPAN", (0, 1), (2, 1)), ("SPAN", (0, 3), (2, 3))])))
+    assert table.header == ("Number", "Name", "Meaning")
+    assert cells(table) == [
+        ("First group", "", ""),
+        ("0x1", "abc", "Is read"),
+        ("0x2", "de", "Is written"),
+        ("0x3", "fg", "Is kept"),
+        ("Second group", "", ""),
+        ("0x4", "hi", "Is set"),
+        ("0x5", "jk", "Is cleared"),
+        ("0x6", "long name that is wrapped", "a text of its cell that is wrapped"),
+    ]
+
+
+def test_a_double_rule_stands_below_the_header(tmp_path: Path) -> None:
+    rows = [["Name", "Torque"], ["M6", "9 Nm"], ["M8", "22 Nm"], ["M10", "44 Nm"]]
+    double = ("LINEBELOW", (0, 0), (-1, 0), 0.5, black, 0, None, None, 2, 2)
+    (table,) = tables(read(draw_grid(tmp_path / "a.pdf", rows, [double])))
+    assert table.header == ("Name", "Torque")
+    assert cells(table) == [("M6", "9 Nm"), ("M8", "22 Nm"), ("M10", "44 Nm")]
+
+
+def test_names_below_one_that_they_have_in_common(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
+    for y in (700, 660, 657, 640, 620, 600):
+        canvas.line(72, y, 312, y)
+    for x in (72, 152, 312):
+        canvas.line(x, 700, x, 600)
+    canvas.line(232, 657, 232, 600)  # the columns are parted below the header only
+    texts = [("Format", 80, 672), ("Bits of each part", 180, 688), ("red", 160, 672), ("green", 240, 672)]
+    texts += [(text, x, y) for y, row in ((645, "a 1 2"), (625, "b 3 4"), (605, "c 5 6"))
+              for text, x in zip(row.split(), (80, 160, 240), strict=True)]  # fmt: skip
+    for text, x, y in texts:
+        canvas.drawString(x, y, text)
+    canvas.save()
+    (table,) = tables(read(tmp_path / "a.pdf"))
+    assert table.header == ("Format", "Bits of each part red", "Bits of each part green")
+    assert cells(table) == [("a", "1", "2"), ("b", "3", "4"), ("c", "5", "6")]
+
+
+def test_white_boxes_draw_no_lines(tmp_path: Path) -> None:
+    rows = [["<b>Name</b>", "<b>Use</b>"], ["Of all threads", ""], ["M6", "lid"], ["M8", "pump"]]
+    canvas = Canvas(str(tmp_path / "b.pdf"), pagesize=(595, 842))
+    for i, row_ in enumerate(rows):
+        canvas.setFillColorRGB(1, 1, 1)
+        for left in (72, 162):  # behind the row over both columns too
+            canvas.rect(left, 680 - 20 * i, 90, 20, stroke=0, fill=1)
+        canvas.rect(72, 680 - 20 * i, 180, 20, stroke=1, fill=0)
+        if i != 1:
+            canvas.line(162, 680 - 20 * i, 162, 700 - 20 * i)
+        canvas.setFillColorRGB(0, 0, 0)
+        canvas.setFont(BOLD if i == 0 else BODY, 9)
+        canvas.drawString(135 if i == 1 else 80, 685 - 20 * i, row_[0].replace("<b>", "").replace("</b>", ""))
+        canvas.drawString(170, 685 - 20 * i, row_[1].replace("<b>", "").replace("</b>", ""))
+    canvas.save()
+    (table,) = tables(read(tmp_path / "b.pdf"))
+    assert table.header == ("Name", "Use")
+    assert cells(table) == [("Of all threads", ""), ("M6", "lid"), ("M8", "pump")]
+
+
+def test_formulas_are_no_table(tmp_path: Path, draw_pdf: Any) -> None:
+    names = ("reds =", "greens =", "blues =")
+    page = [item for i, name in enumerate(names) for item in row(700 - 20 * i, name, "red / 10", "+", "12", at=AT)]
+    assert tables(read(draw_pdf(tmp_path / "a.pdf", [page]))) == []

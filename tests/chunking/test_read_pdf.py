@@ -223,6 +223,44 @@ def test_an_index_without_dots_is_contents_on_all_its_pages(
     assert numbers == list(range(100, 140))  # the left column before the right one
 
 
+def test_an_index_of_wrapped_entries_in_close_columns_is_contents(tmp_path: Path, draw_pdf: Any) -> None:
+    def index(first: int) -> list[Any]:
+        entries = [[f"VALVE {n}, {n}–{n + 3}, {n + 7},", f"{n + 9}, {n + 12}"] for n in range(first, first + 20)]
+        left, right = ([line for entry in half for line in entry] for half in (entries[:10], entries[10:]))
+        gap = 72 + max(width(line, BODY) for line in left) + 9
+        return [*lines(left, 72), *lines(right, gap)]
+
+    header = [("INDEX", 72, 780, 10, BODY), ("9", 300, 780, 10, BODY)]
+    pages = [lines(["The text ends here."]), [("Index", 72, 720, 18, BOLD), *index(100)]]
+    pages += [[*header[:1], (str(number), 300, 780, 10, BODY), *index(20 * number)] for number in (6, 7, 8)]
+    document = read(draw_pdf(tmp_path / "a.pdf", pages))
+    assert [block.kind for block in document.blocks] == ["paragraph", "contents"]
+    entries = [line.split(",")[0].split() for line in texts(document, "contents")[0].splitlines()[1::2]]
+    assert [int(number) for _, number in entries] == list(range(100, 180))
+
+
+def test_two_columns_with_a_heading_over_both_a_footnote_and_a_figure(tmp_path: Path, draw_pdf: Any) -> None:
+    def column(x: float, top: float, first: str, count: int) -> list[Any]:
+        texts = [f"{first} words that fill line {i:02} of column" for i in range(count)]
+        return lines([*texts[:-1], texts[-1] + "."], x, top)
+
+    page = [
+        ("2 Pumps and valves of every kind", 150, 780, 16, BOLD),
+        *column(60, 740, "Left", 20), *column(320, 740, "Right", 12),
+        ("Figure 1: A pump", 360, 560, 10, BODY), *column(320, 530, "Below", 12),
+        ("1", 60, 104, 5, BODY), ("Unless it leaks.", 64, 100, 8, BODY),
+        ("3 Use over both of the columns of this page", 150, 360, 16, BOLD),
+        *column(60, 330, "Then", 12), *column(320, 330, "Last", 12),
+    ]  # fmt: skip
+    document = read(draw_pdf(tmp_path / "a.pdf", [page]))
+    blocks = [(block.kind, document.text[block.start : block.end].split()[0]) for block in document.blocks]
+    assert [block for block in blocks if block[0] != "footnote"] == [
+        ("heading", "2"), ("paragraph", "Left"), ("paragraph", "Right"), ("caption", "Figure"), ("paragraph", "Below"),
+        ("heading", "3"), ("paragraph", "Then"), ("paragraph", "Last"),
+    ]  # fmt: skip
+    assert [" ".join(text.split()) for text in texts(document, "footnote")] == ["1 Unless it leaks."]
+
+
 def test_blocks_have_a_box_on_every_page_that_they_stand_on(tmp_path: Path, draw_pdf: Any) -> None:
     first = [("alone", 72, 700, 10, BODY), *lines(["a paragraph that", "goes on over the"], top=100)]
     document = read(draw_pdf(tmp_path / "a.pdf", [first, lines(["end of its page"], top=780)]))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from chunking.limits import ReadLimits
-from chunking.read_pdf import read_pdf
+from chunking.document import Document
 from tests.chunking import truth
 
 pytestmark = pytest.mark.data
@@ -21,16 +20,17 @@ GOALS = {
 
 
 @pytest.fixture(scope="module")
-def scores(data_folder: Callable[[str], Path]) -> dict[str, dict[str, truth.Scores]]:
+def scores(
+    data_folder: Callable[[str], Path], read_real_pdf: Callable[[str], Document]
+) -> dict[str, dict[str, truth.Scores]]:
     """The scores of every document, by set of truth."""
     folder = data_folder("pdfs")
     sets = {name: truth.load(name) for name in truth.SETS}
     found: dict[str, dict[str, truth.Scores]] = {name: {} for name in sets}
     for document in sorted(set().union(*sets.values())):
-        read = read_pdf(folder / document, document, ReadLimits())
         for name, pages in sets.items():
             if document in pages:
-                found[name][document] = truth.score(read, folder / document, pages[document])
+                found[name][document] = truth.score(read_real_pdf(document), folder / document, pages[document])
     for name, of_set in found.items():
         print(f"\n{name}\n{truth.table(of_set)}")
     return found

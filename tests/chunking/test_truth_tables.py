@@ -1,4 +1,8 @@
-"""Tables of real pages whose cells were written down by eye: the share found, and how many are found that are none."""
+"""Tables of real pages whose cells were written down by eye: the share found, and how many are found that are none.
+
+``truth_tables/*.json`` holds them by page, or by pages ("24-25") for those that go over a page break, whose header
+stands there once: with the page that it begins on. A name over several columns stands in each.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,11 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pypdfium2
 import pytest
 
-from chunking.document import Table
-from chunking.limits import ReadLimits
-from chunking.read_pdf import read_pdf
+from chunking.document import Document
 
 pytestmark = pytest.mark.data
 
@@ -21,32 +23,39 @@ TRUTH = [
 ]
 
 
+# Table G-1 of the Ada manual: its last two columns touch, so that only their words tell them apart.
+TOUCHING = pytest.mark.xfail(reason="columns without a gap between them are read as one", strict=True)
+CASES = [
+    pytest.param(truth, id=truth["document"], marks=[TOUCHING] * truth["document"].startswith("ada")) for truth in TRUTH
+]
+
+
 def placed_cells(rows: list[list[str]]) -> Counter[tuple[int, str]]:
     """Count the cells that are not empty, each with its column; the header is the first row."""
     return Counter((i, "".join(cell.split())) for row in rows for i, cell in enumerate(row) if cell)
 
 
-def rows_of(table: Table) -> list[list[str]]:
-    return [list(table.header), *(list(row.cells) for row in table.rows)]
+def rows_on(document: Document, first: int, last: int) -> list[list[str]]:
+    """Return the rows of tables on these pages, with the header of those that begin there."""
+    start, end = document.pages[first - 1].start, document.pages[last - 1].end
+    rows: list[list[str]] = []
+    for block in document.blocks:
+        if block.table is not None:
+            rows += [list(block.table.header)] if first <= block.page <= last else []
+            rows += [list(row.cells) for row in block.table.rows if start <= row.start < end]
+    return rows
 
 
-@pytest.mark.parametrize("truth", TRUTH, ids=[truth["document"] for truth in TRUTH])
-def test_cells_stand_in_their_columns(
-    truth: dict[str, object], data_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
-    source = data_folder("pdfs") / str(truth["document"])
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("truth", CASES)
+def test_cells_stand_in_their_columns(truth: dict[str, Any], read_real_pdf: Callable[[str], Document]) -> None:
+    document = read_real_pdf(truth["document"])
     wanted: Counter[tuple[int, str]] = Counter()
     found: Counter[tuple[int, str]] = Counter()
-    with pypdfium2.PdfDocument(source) as document:
-        for number, tables in truth["pages"].items():  # type: ignore[attr-defined]
-            with pypdfium2.PdfDocument.new() as page:
-                page.import_pages(document, [int(number) - 1])
-                page.save(tmp_path / "page.pdf")
-            read = read_pdf(tmp_path / "page.pdf", "page", ReadLimits())
-            for table in tables:
-                wanted += placed_cells(table)
-            for block in read.blocks:
-                found += placed_cells(rows_of(block.table)) if block.table else Counter()
+    for pages, tables in truth["pages"].items():
+        numbers = [int(number) for number in pages.split("-")]
+        wanted += sum(map(placed_cells, tables), Counter[tuple[int, str]]())
+        found += placed_cells(rows_on(document, numbers[0], numbers[-1]))
     right, extra = (wanted & found).total(), (found - wanted).total()
     print(f"{truth['document']}: {right} of {wanted.total()} cells, {extra} extra")
     assert right >= 0.95 * wanted.total(), wanted - found
