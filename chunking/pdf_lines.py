@@ -278,17 +278,15 @@ def _look(words: Sequence[Word]) -> tuple[bool, bool, Word]:
 
     That is the size that most characters have, to the tenth of a point.
     """
-    first = words[0]
-    if len({(word.top - word.bottom, word.bold, word.monospaced) for word in words}) == 1:
-        return first.bold, first.monospaced, first
     characters = bold = monospaced = 0
-    heights: dict[float, int] = {}
+    heights: dict[float, int] = {}  # how many characters are so high
     for word in words:
         length, height = len(word.text), word.top - word.bottom
         characters += length
         bold += length if word.bold else 0
         monospaced += length if word.monospaced else 0
         heights[height] = heights.get(height, 0) + length
+    first = words[0]
     if len(heights) > 1:
         sizes: dict[float, int] = {}
         for height, length in heights.items():
