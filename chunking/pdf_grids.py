@@ -245,7 +245,8 @@ def _table(lattice: _Lattice, words: Sequence[Word], page: int) -> tuple[list[Pd
         taken |= {id(word) for row in above for cell in row for word in cell}
     else:
         count = header_rows(headings) or lattice.rows_above_double_rule
-        headings, rows = headings[:count], rows[count:]
+        over_all = [row for row, names in zip(rows[:count], headings, strict=False) if _is_one_text(names)]
+        headings, rows = [row for row in headings[:count] if not _is_one_text(row)], [*over_all, *rows[count:]]
     box = (lattice.columns[0], lattice.rows[-1], lattice.columns[-1], lattice.rows[0])
     frame = Frame(tuple(lattice.columns), bool(headings), box)
     header = [tuple(_header(column) for column in zip(*headings, strict=True))] if headings else []
@@ -339,7 +340,8 @@ def _parted(row: Row, columns: Sequence[float], rows: int, groups: bool = False)
     """Part a row of a table that has lines only around its header, body or groups: where its columns have like lines.
 
     In a table of many rows a cell may as well be a text of several lines: then the lines must have been ended on
-    purpose, with room for the next word, and none may go on in the next. ``groups``: rows of the table were parted.
+    purpose, with room for the next word (two lines in every column), and none may go on in the next. ``groups``: rows
+    of three lines and more were parted in the table.
     """
     cells = [(text_lines(cell), limits) for cell, limits in zip(row, itertools.pairwise(columns), strict=True) if cell]
     counts = {len(lines) for lines, _ in cells}
@@ -353,7 +355,7 @@ def _parted(row: Row, columns: Sequence[float], rows: int, groups: bool = False)
         ends = [[(*pair, right) for pair in itertools.pairwise(lines)] for lines, (_, right) in cells]
         ended = sum(3 * sum(itertools.starmap(_is_full, column)) <= len(column) for column in ends)
         wrapped = any(itertools.starmap(_is_wrapped, itertools.chain.from_iterable(ends)))
-        if wrapped or ended * 2 < (1 if groups or len(bases[0]) > 2 else len(cells)):
+        if wrapped or ended < (1 if groups or len(bases[0]) > 2 else len(cells)):
             return [row]
     parted = [text_lines(cell) for cell in row]
     return [[cell[i] if cell else [] for cell in parted] for i in range(len(bases[0]))]
@@ -382,6 +384,11 @@ def header_rows(rows: Sequence[Row]) -> int:
 def _is_bold(row: Row) -> bool:
     """Whether a row looks like a header's: all its words bold, and not one text that runs over the whole table."""
     return len(_texts(row)) > 1 and all(word.bold for cell in row for word in cell)
+
+
+def _is_one_text(row: Row) -> bool:
+    """Whether one text stands over all columns of a header: "continued from previous page" names none of them."""
+    return len(row) > 2 and all(row) and len(_texts(row)) == 1
 
 
 def _texts(row: Row) -> set[str]:

@@ -221,10 +221,11 @@ def _is_prose(runs: Sequence[_Run]) -> bool:
 
 def _is_index(runs: Sequence[_Run]) -> bool:
     """Whether most lines are entries of an index, or their ends: "valve, 12–14," and "valves" with "217" below."""
+    words = sum(run.words[0].text[0].isalpha() for run in runs)
     named = sum(run.words[0].text[0].isalpha() and run.words[-1].text.isdecimal() for run in runs)
     ended = sum(_PAGE_NUMBERS.fullmatch(run.words[-1].text) is not None for run in runs)
     listed = sum(any(word.text.endswith(",") for word in run.words) for run in runs)
-    return named >= 0.7 * len(runs) or (ended >= 0.5 * len(runs) and listed >= 0.5 * len(runs))
+    return named >= 0.7 * len(runs) or (words >= 0.4 * len(runs) and min(ended, listed) >= 0.5 * len(runs))
 
 
 def _same_height(left: Sequence[_Run], right: Sequence[_Run]) -> bool:

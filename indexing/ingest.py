@@ -54,7 +54,7 @@ from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 20
+READER_VERSION = 21
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),

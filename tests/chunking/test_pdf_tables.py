@@ -221,6 +221,15 @@ def test_a_double_rule_stands_below_the_header(tmp_path: Path) -> None:
     assert cells(table) == [("M6", "9 Nm"), ("M8", "22 Nm"), ("M10", "44 Nm")]
 
 
+def test_a_text_over_all_columns_is_no_part_of_their_names(tmp_path: Path) -> None:
+    rows = [["<b>Continued</b>", "", ""], ["<b>Name</b>", "<b>Torque</b>", "<b>Use</b>"], ["M6", "9 Nm", "lid"],
+            ["M8", "22 Nm", "pump"]]  # fmt: skip
+    double = ("LINEBELOW", (0, 1), (-1, 1), 0.5, black, 0, None, None, 2, 2)
+    (table,) = tables(read(draw_grid(tmp_path / "a.pdf", rows, [("SPAN", (0, 0), (2, 0)), double])))
+    assert table.header == ("Name", "Torque", "Use")
+    assert cells(table) == [("Continued", "", ""), ("M6", "9 Nm", "lid"), ("M8", "22 Nm", "pump")]
+
+
 def test_names_below_one_that_they_have_in_common(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(595, 842))
     for y in (700, 660, 657, 640, 620, 600):
