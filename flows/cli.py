@@ -32,7 +32,9 @@ judgements = App(name="judgements", help="Judged queries: what is relevant for w
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
+ledger = App(name="ledger", help="The ledgers of mined negatives: what was found, why, and how to take it elsewhere.")
 app.command(documents)
+app.command(ledger)
 app.command(judgements)
 app.command(compare)
 app.command(models)
@@ -238,6 +240,77 @@ def import_judgements(*, queries: Path, judgements: Path, split: str, session: G
     from flows import commands
 
     commands.import_judgements(session, queries, judgements, split)
+
+
+@ledger.default
+def list_ledgers(*, session: Given) -> None:
+    """List the ledgers, the newest first."""
+    from flows import commands
+
+    commands.ledgers(session)
+
+
+@ledger.command(name="show")
+def show_ledger(
+    ledger: str = "latest",
+    *,
+    query: str | None = None,
+    verdict: str | None = None,
+    limit: int | None = None,
+    session: Given,
+) -> None:
+    """Show a ledger: how many candidates have which verdict, and the candidates with their sources and the reason.
+
+    Parameters
+    ----------
+    ledger
+        Its id, as `specmine ledger` lists it.
+    query
+        Only candidates of this query: its id, or some of its words.
+    verdict
+        Only candidates with this verdict.
+    limit
+        How many candidates to show; 20 by default, with --json all.
+    """
+    from flows import commands
+
+    commands.ledger(session, ledger, query, verdict, limit)
+
+
+@ledger.command(name="diff")
+def diff_ledgers(before: str, after: str, *, limit: int | None = None, session: Given) -> None:
+    """Show which candidates changed their verdict from one ledger to another, appeared or went away.
+
+    Parameters
+    ----------
+    before
+        The id of the earlier ledger.
+    after
+        The id of the later one, or "latest".
+    limit
+        How many candidates of each kind to show; 20 by default.
+    """
+    from flows import commands
+
+    commands.diff_ledgers(session, before, after, limit)
+
+
+@ledger.command(name="export")
+def export_ledger(ledger: str = "latest", *, format: str, out: Path, session: Given) -> None:
+    """Write a ledger's positives and negatives as a training set, in the text that the encoders read.
+
+    Parameters
+    ----------
+    ledger
+        Its id, as `specmine ledger` lists it.
+    format
+        triplets, sentence-transformers (anchor, positive, negative_1, negative_2 …) or jsonl (all that is known).
+    out
+        The file to write, .parquet or .jsonl; it must not exist.
+    """
+    from flows import commands
+
+    commands.export_ledger(session, ledger, format, out)
 
 
 @compare.command(name="chunking")

@@ -301,6 +301,39 @@ def compare_chunking(session: Session, splitters: str, split: str, encoders: str
     session.emit(result, lambda console: show.compared_chunkings(console, result))
 
 
+def ledgers(session: Session) -> None:
+    """List the ledgers."""
+    from flows import ledgers as stored
+    from flows import show_ledgers
+
+    result = stored.list_all(load_settings(session.config).open_home())
+    session.emit(result, lambda console: show_ledgers.listing(console, result))
+
+
+def ledger(session: Session, name: str, query: str | None, verdict: str | None, limit: int | None) -> None:
+    """Show one ledger."""
+    from flows import ledgers, show_ledgers
+
+    result = ledgers.show(load_settings(session.config).open_home(), name, query, verdict, limit)
+    session.emit(result, lambda console: show_ledgers.one(console, result, limit))
+
+
+def diff_ledgers(session: Session, before: str, after: str, limit: int | None) -> None:
+    """Show how two ledgers differ."""
+    from flows import ledgers, show_ledgers
+
+    result = ledgers.diff(load_settings(session.config).open_home(), before, after)
+    session.emit(result, lambda console: show_ledgers.diff(console, result, limit))
+
+
+def export_ledger(session: Session, name: str, form: str, file: Path) -> None:
+    """Write a ledger's training set."""
+    from flows import ledgers, show_ledgers
+
+    result = ledgers.export(load_settings(session.config).open_home(), name, form, file)
+    session.emit(result, lambda console: show_ledgers.exported(console, result))
+
+
 def models(session: Session, action: str) -> None:
     """List, fetch or verify the configured models; exit 1 when one is missing after a fetch, or damaged."""
     from indexing.models import status, tokenizer_file

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows import reports
-from flows.output import measures_table, table
+from flows.output import measures_table, printable, table
 
 _LONGEST_TEXT = 280
 _LONGEST_QUARANTINE = 20
@@ -72,7 +72,7 @@ def place(document: str, section: str, pages: Sequence[int]) -> str:
 
 def shortened(text: str, longest: int = _LONGEST_TEXT) -> str:
     """Return a text in one line, cut where it is too long."""
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 

@@ -56,7 +56,7 @@ VERDICTS = {
 # What a person can decide about a candidate; "borderline" is a person who cannot tell either.
 DECISIONS = (KEPT, RELEVANT, FALSE_NEGATIVE, TOO_EASY, DUPLICATE, BORDERLINE)
 
-_LEDGER_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
+_LEDGER_ID = re.compile(r"\d{8}T\d{6}(\d{3})?-[0-9a-f]{6}")  # older ones without milliseconds
 
 ROW_SCHEMA = pa.schema(
     [
@@ -169,7 +169,7 @@ def write_ledger(
     files = {ROWS: _parquet(row_table), QUERIES: _parquet(query_table)}
     described["sha256"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
-    ledger_id = f"{now:%Y%m%dT%H%M%S}-{digest[:6]}"
+    ledger_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{digest[:6]}"
     with write_artifact(home.ledgers / ledger_id) as partial:
         for name, content in files.items():
             (partial / name).write_bytes(content)

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chunking.document import Chunk
+from chunking.document import Chunk, Document
+from chunking.stored import save
 from evaluation.judgements import Query
 from evaluation.projection import Projection
-from indexing.generations import Generation, GenerationEncoder
+from indexing.generations import Generation, GenerationEncoder, IndexedDocument, document_folder, write_documents
 from indexing.home import Home
 from indexing.releases import Fusion, Release
 from indexing.specs import MINILM, WORDLLAMA
@@ -124,6 +125,18 @@ def query(name: str, text: str | None = None) -> Query:
     return Query(name, text or f"what does {name} say", "train")
 
 
+def store(home: Home, chunks: Sequence[Chunk], generation: str = "g1", content: int = 1) -> None:
+    """Lay the chunks down as the content of an index that a ledger is mined on."""
+    (home.generations / generation).mkdir(exist_ok=True)
+    documents: dict[str, IndexedDocument] = {}
+    for name in sorted({chunk.document for chunk in chunks}):
+        of_document = [chunk for chunk in chunks if chunk.document == name]
+        key = f"{generation}-{content}-{name}"
+        save(document_folder(home, key), Document(name, "", name, "", (), ()), of_document)
+        documents[name] = IndexedDocument(key, "", name, name, 1, 0, len(of_document))
+    write_documents(home, generation, content, documents)
+
+
 @pytest.fixture(scope="session")
 def world() -> SimpleNamespace:
     """The builders above; session-wide, so that hypothesis may use them."""
@@ -134,6 +147,7 @@ def world() -> SimpleNamespace:
         TableJudge=TableJudge,
         projection=projection,
         query=query,
+        store=store,
         length=LENGTH,
     )
 
