@@ -33,8 +33,10 @@ models = App(name="models", help="The pretrained models: what is configured, fet
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
 ledger = App(name="ledger", help="The ledgers of mined negatives: what was found, why, and how to take it elsewhere.")
+review = App(name="review", help="People decide what the rules could not: is a passage a negative, or right too?")
 app.command(documents)
 app.command(ledger)
+app.command(review)
 app.command(judgements)
 app.command(compare)
 app.command(models)
@@ -93,17 +95,19 @@ def evaluate(*, split: str = "test", session: Given) -> None:
 
 
 @app.command
-def mine(*, prefect: Orchestrated = None, session: Given) -> None:
+def mine(*, like: str | None = None, prefect: Orchestrated = None, session: Given) -> None:
     """Mine hard negatives for the training queries.
 
     Parameters
     ----------
+    like
+        Make this ledger again, with its settings and on its release, and say whether it is the same.
     prefect
         Run as a flow, or not; by default when a Prefect API is configured.
     """
     from flows import commands
 
-    commands.mine(session, prefect)
+    commands.mine(session, like, prefect)
 
 
 @app.command
@@ -311,6 +315,42 @@ def export_ledger(ledger: str = "latest", *, format: str, out: Path, session: Gi
     from flows import commands
 
     commands.export_ledger(session, ledger, format, out)
+
+
+@review.default
+def review_queue(*, limit: int | None = None, reviewer: str | None = None, session: Given) -> None:
+    """Go through the doubtful passages of the newest ledger, the most worthwhile first; with --json list them.
+
+    Parameters
+    ----------
+    limit
+        How many to show; all by default.
+    reviewer
+        Who decides; the name you are logged in with by default.
+    """
+    from flows import commands
+
+    commands.review(session, limit, reviewer)
+
+
+@review.command(name="decide")
+def decide(query: str, passage: str, verdict: str, *, reviewer: str | None = None, session: Given) -> None:
+    """Decide about one passage of the newest ledger; of several decisions about a passage the last counts.
+
+    Parameters
+    ----------
+    query
+        The query's id.
+    passage
+        The passage's id, as `specmine review --json` or `specmine ledger show` gives it.
+    verdict
+        negative, relevant (right too), duplicate (repeats the judged passage) or unsure.
+    reviewer
+        Who decides; the name you are logged in with by default.
+    """
+    from flows import commands
+
+    commands.decide(session, query, passage, verdict, reviewer)
 
 
 @compare.command(name="chunking")

@@ -62,18 +62,18 @@ def evaluate(session: Session, split: str) -> None:
     session.emit(result, lambda console: show.measures(console, result))
 
 
-def mine(session: Session, prefect: bool | None) -> None:
+def mine(session: Session, like: str | None, prefect: bool | None) -> None:
     """Mine negatives."""
     settings = load_settings(session.config)
     if _as_flow(prefect):
         from flows.mine import mine as flow
 
-        result = flow(_config(settings))
+        result = flow(_config(settings), like)
     else:
         from flows import stages
 
         with session.progress() as tell:
-            result = stages.mine(settings, tell)
+            result = stages.mine(settings, tell, like)
     session.emit(result, lambda console: show.mine(console, result))
 
 
@@ -332,6 +332,30 @@ def export_ledger(session: Session, name: str, form: str, file: Path) -> None:
 
     result = ledgers.export(load_settings(session.config).open_home(), name, form, file)
     session.emit(result, lambda console: show_ledgers.exported(console, result))
+
+
+def review(session: Session, limit: int | None, reviewer: str | None) -> None:
+    """Review the doubtful rows of the newest ledger."""
+    from flows import review
+    from flows.stages import catalogue
+
+    settings = load_settings(session.config)
+    with catalogue(settings) as book:
+        review.review(session, settings, book, limit, reviewer)
+
+
+def decide(session: Session, query: str, passage: str, verdict: str, reviewer: str | None) -> None:
+    """Decide about one passage."""
+    from flows import review
+    from flows.stages import catalogue
+
+    settings = load_settings(session.config)
+    with catalogue(settings) as book:
+        result = review.decide_one(settings, book, query, passage, verdict, reviewer)
+    made = result["decision"]
+    session.emit(
+        result, lambda console: console.print(f"{query}, {made['document']}: {verdict}, decided by {made['reviewer']}")
+    )
 
 
 def models(session: Session, action: str) -> None:

@@ -11,18 +11,19 @@ from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="mine")
-def mine(config: str | None = None) -> dict[str, Any]:
+def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
     """Mine hard negatives for the training queries.
 
     Args:
         config: the configuration file; specmine.toml in the working directory when empty.
+        like: a ledger to make again, with its settings and on its release.
     """
-    report = mine_negatives(config)
+    report = mine_negatives(config, like)
     artifacts.mining_summary(report)
     return report
 
 
 @task(name="mine negatives", retry_condition_fn=can_succeed_later, **RETRIES)
-def mine_negatives(config: str | None) -> dict[str, Any]:
+def mine_negatives(config: str | None, like: str | None = None) -> dict[str, Any]:
     """Search, filter, select, and write the ledger."""
-    return stages.mine(settings_of(config), log_progress())
+    return stages.mine(settings_of(config), log_progress(), like)

@@ -94,6 +94,10 @@ def mine(console: Console, result: Mapping[str, Any]) -> None:
         f"{result['seconds']:.1f} s"
     )
     console.print(table("", ["verdict", "candidates"], list(result["verdicts"].items()), right=["candidates"]))
+    if "like" in result:
+        like = result["like"]
+        words = "the same rows" if like["same"] else "other rows"
+        console.print(f"{words} as ledger {like['ledger']}; what differs: {', '.join(like['differs']) or 'nothing'}")
 
 
 def retrain(console: Console, result: Mapping[str, Any]) -> None:

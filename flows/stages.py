@@ -24,7 +24,7 @@ from flows.settings import Settings
 from indexing.generations import present_names, read_generation
 from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
-from indexing.releases import publish, served
+from indexing.releases import Release, publish, read_release, served
 from indexing.search import Searcher
 
 Tell = Callable[[str, int, int], None]
@@ -80,18 +80,35 @@ def measure(
     return measured
 
 
-def mine(settings: Settings, tell: Tell) -> dict[str, Any]:
-    """Mine negatives for the training queries and write them to a new ledger."""
-    from mining.decisions import confirmed_judgements, decisions_in_force
-    from mining.mine import mine as mine_negatives
+def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, Any]:
+    """Mine negatives for the training queries and write them to a new ledger.
 
-    with _logged(settings, "mine") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    ``like`` is a ledger to make again: with its settings and on its release. The summary says under the same key
+    whether the rows are the same, byte for byte, and what took part that differs.
+    """
+    from mining.decisions import confirmed_judgements, decisions_in_force
+    from mining.diff import differing
+    from mining.ledger import read_manifest
+    from mining.mine import mine as mine_negatives
+    from mining.settings import settings_of
+
+    home, mining, release = settings.open_home(), settings.mine, None
+    model = read_manifest(home, like) if like else None
+    if model is not None:
+        try:
+            mining, release = settings_of(model), read_release(home, str(model["release"]))
+        except ValueError as error:
+            raise SpecmineError(f"ledger {model['id']} cannot be made again: {error}") from None
+    with _logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
         decisions = decisions_in_force(book, present_names(searcher.documents))
         confirmed = confirmed_judgements({query.id for query in book.queries("train")}, decisions)
         queries, projection = judged(searcher, book, "train", confirmed=confirmed)
-        cross_encoder, home = searcher.cross_encoder, settings.open_home()
-        report = mine_negatives(searcher, queries, projection, cross_encoder, settings.mine, home, decisions, tell)
+        report = mine_negatives(searcher, queries, projection, searcher.cross_encoder, mining, home, decisions, tell)
         summary.update(report.as_json())
+        if model is not None:
+            made = read_manifest(home, report.ledger)
+            differs = {name: {"before": was, "after": now} for name, (was, now) in differing(model, made).items()}
+            summary["like"] = {"ledger": model["id"], "same": made["sha256"] == model["sha256"], "differs": differs}
     return summary
 
 
@@ -173,9 +190,9 @@ def compare_chunking(
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Searcher]:
-    """Yield the served release, open for searching."""
-    searcher = Searcher.open(settings.open_home(), settings.index())
+def opened(settings: Settings, release: Release | None = None) -> Iterator[Searcher]:
+    """Yield ``release``, or the served one, open for searching."""
+    searcher = Searcher.open(settings.open_home(), settings.index(), release)
     try:
         yield searcher
     finally:

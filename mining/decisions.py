@@ -10,7 +10,7 @@ from chunking.document import Chunk
 from evaluation.catalogue import Catalogue, Decision
 from evaluation.judgements import Judgement
 from mining.candidates import Case
-from mining.ledger import DECISIONS, RELEVANT
+from mining.ledger import DECISIONS, RELEVANT, LedgerRow
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def apply_decisions(case: Case, decisions: Sequence[Decision]) -> int:
 def latest_about(passage: Chunk | Decision, decisions: Sequence[Decision]) -> Decision | None:
     """Return the latest of one query's decisions (oldest first) that holds for a passage, None where none does."""
     about = (decision for decision in reversed(decisions) if decision.verdict in DECISIONS)
-    return next((decision for decision in about if _is_about(decision, passage)), None)
+    return next((decision for decision in about if is_about(decision, passage)), None)
 
 
 def confirmed_judgements(queries: Collection[str], decisions: Iterable[Decision]) -> list[Judgement]:
@@ -73,7 +73,8 @@ def by_query(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
     return of_query
 
 
-def _is_about(decision: Decision, passage: Chunk | Decision) -> bool:
+def is_about(decision: Decision, passage: Chunk | Decision | LedgerRow) -> bool:
+    """Whether a decision holds for a passage: both share at least half of the shorter one."""
     overlap = min(decision.end, passage.end) - max(decision.start, passage.start)
     shorter = min(decision.end - decision.start, passage.end - passage.start)
     return decision.document == passage.document and overlap > 0 and 2 * overlap >= shorter

@@ -53,11 +53,12 @@ def diff_ledgers(before: Ledger, after: Ledger) -> LedgerDiff:
         tuple((old[key], new[key]) for key in sorted(old.keys() & new.keys()) if old[key].verdict != new[key].verdict),
         tuple(new[key] for key in sorted(new.keys() - old.keys())),
         tuple(old[key] for key in sorted(old.keys() - new.keys())),
-        _differing(before.manifest, after.manifest),
+        differing(before.manifest, after.manifest),
     )
 
 
-def _differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what took part in the minings of two manifests, settings included, and was not the same in both."""
     pairs = {name: (before.get(name), after.get(name)) for name in _TOOK_PART}
     old, new = before.get("settings", {}), after.get("settings", {})
     pairs |= {f"[mine] {name}": (old.get(name), new.get(name)) for name in {**old, **new}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from indexing.fusion import FUSIONS
 from mining.filters import FILTERS
@@ -119,6 +120,15 @@ class MineSettings:
             )
         if not 0 <= self.random_share <= 0.9:
             raise ValueError(f"random_share must be 0 to .9, not {self.random_share}")
+
+
+def settings_of(manifest: Mapping[str, Any]) -> MineSettings:
+    """Return the settings that a ledger's manifest records. Raises ValueError where this version knows others."""
+    saved: dict[str, Any] = manifest.get("settings", {})
+    known = {entry.name for entry in fields(MineSettings)}
+    if unknown := saved.keys() - known:
+        raise ValueError(f"it was mined with settings that this specmine does not know: {', '.join(sorted(unknown))}")
+    return MineSettings(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -78,6 +78,14 @@ def test_ledgers_are_listed_shown_compared_and_exported(specmine: Run, judged: P
     assert {row["before"] for row in compared["changed"] if row["verdict"] == "unselected"} >= {"kept"}
     assert "[mine] per_query" in specmine("ledger", "diff", first["ledger"], second["ledger"])[1]
 
+    again = result(specmine("mine", "--like", first["ledger"], "--no-prefect", "--json"))
+    assert again["like"] == {"ledger": first["ledger"], "same": True, "differs": {}}
+    assert again["verdicts"] == first["verdicts"]
+    row = next(row for row in shown["shown"] if row["verdict"] == "kept")
+    specmine("review", "decide", row["query"], row["chunk"], "unsure")
+    other = specmine("mine", "--like", first["ledger"], "--no-prefect")[1]
+    assert f"other rows as ledger {first['ledger']}; what differs: decisions_fingerprint" in other
+
     out = str(judged / "triplets.parquet")
     exported = result(specmine("ledger", "export", first["ledger"], "--format", "triplets", "--out", out, "--json"))
     assert exported["negatives"] == first["verdicts"]["kept"] + first["verdicts"].get("random", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +21,7 @@ from mining.filters import FILTERS
 from mining.ledger import Ledger, read_ledger
 from mining.mine import mine
 from mining.selection import DIFFICULTIES, DIVERSITIES
-from mining.settings import MineSettings
+from mining.settings import MineSettings, settings_of
 
 # No random ones, and one query is sample enough: what happens to each candidate can be followed.
 PLAIN = MineSettings(sources=("bm25", "encoder", "ensemble"), random_share=0.0)
@@ -315,6 +316,26 @@ def test_the_second_run_asks_nothing_again(town: Town, home: Home) -> None:
     second = town.mine(home, town.judge)
     assert town.judge.asked == []
     assert first.rows == second.rows
+
+
+def test_a_manifest_makes_the_ledger_again_byte_for_byte(town: Town, home: Home, tmp_path: Path) -> None:
+    unlike_defaults = MineSettings(per_query=3, random_share=0.4, seed=7, difficulty="sampled", rank_range=(1, 9))
+    first = town.mine(home, town.judge, unlike_defaults)
+    kept = json.loads((home.ledgers / first.id / "manifest.json").read_text(encoding="utf-8"))
+    assert settings_of(kept) == unlike_defaults
+    again = town.mine(Home(tmp_path / "another home"), town.judge, settings_of(kept))
+    assert again.manifest["sha256"] == first.manifest["sha256"]
+    named_by_time = {"id", "created"}
+    assert {k: v for k, v in again.manifest.items() if k not in named_by_time | {"seconds"}} == {
+        k: v for k, v in first.manifest.items() if k not in named_by_time | {"seconds"}
+    }
+    other = town.mine(home, town.judge, replace(unlike_defaults, seed=8))
+    assert other.manifest["sha256"] != first.manifest["sha256"]
+
+
+def test_settings_of_a_later_version_are_refused() -> None:
+    with pytest.raises(ValueError, match="settings that this specmine does not know: cleverness"):
+        settings_of({"settings": {"seed": 1, "cleverness": 3}})
 
 
 def test_examples(town: Town, home: Home) -> None:
