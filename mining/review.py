@@ -104,18 +104,21 @@ class _Nearness:
     """How near the cross-encoder's judgement is to one of the bounds of the borderline band: 1 on it, falling to 0.
 
     In the logarithm of the candidate's probability relative to the judged passage's; 0 is one width of the band away.
-    A cross-encoder that was not believed says nothing.
+    Where the cross-encoder was not believed, it says nothing; newer ledgers tell that for each language.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         settings = ledger.manifest.get("settings", {})
         low, high = settings.get("borderline", 0.0), settings.get("rho", 0.0)
-        agreement = ledger.manifest.get("agreement")
-        believed = agreement is not None and not agreement.get("distrust")
-        self._bounds = (math.log(low), math.log(high)) if believed and 0 < low < high else None
+        self._bounds = (math.log(low), math.log(high)) if 0 < low < high else None
+        agreement = ledger.manifest.get("agreement") or {}
+        of_language = {query.language: agreement.get(query.language, agreement) for query in ledger.queries}
+        self._believed = {query.id for query in ledger.queries if of_language[query.language].get("distrust") == ""}
 
     def of(self, row: LedgerRow) -> float:
-        if self._bounds is None or row.cross_score is None or row.positive_cross_score is None:
+        if row.cross_score is None or row.positive_cross_score is None:
+            return 0.0
+        if self._bounds is None or row.query not in self._believed:
             return 0.0
         low, high = self._bounds
         ratio = math.log(max(relative_probability(row.cross_score, row.positive_cross_score), sys.float_info.min))

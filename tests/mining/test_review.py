@@ -104,7 +104,10 @@ def test_near_the_cross_encoders_bounds(ratio: float, nearness: float) -> None:
     scored = row("c1", cross_score=logit(0.5 * ratio), positive_cross_score=logit(0.5))
     (entry,) = review_queue(ledger(scored), [])
     assert entry.disagreement == pytest.approx(nearness, abs=1e-9)
-    for distrusted in (None, {**BELIEVED, "distrust": "it is blind"}):
+    (entry,) = review_queue(ledger(scored, agreement={"ja": {**BELIEVED, "distrust": "blind"}, "en": BELIEVED}), [])
+    assert entry.disagreement == pytest.approx(nearness, abs=1e-9)
+    blind = {**BELIEVED, "distrust": "it is blind"}
+    for distrusted in (None, blind, {"en": blind, "ja": BELIEVED}, {"ja": BELIEVED}):
         (entry,) = review_queue(ledger(scored, agreement=distrusted), [])
         assert entry.disagreement == 0.0
 
