@@ -128,7 +128,8 @@ def settings_of(manifest: Mapping[str, Any]) -> MineSettings:
     known = {entry.name for entry in fields(MineSettings)}
     if unknown := saved.keys() - known:
         raise ValueError(f"it was mined with settings that this specmine does not know: {', '.join(sorted(unknown))}")
-    return MineSettings(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
+    values: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in saved.items()}
+    return MineSettings(**values)
 
 
 def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
