@@ -1,7 +1,7 @@
 """Document vectors: computed once for each text, kept on disk by encoder and document.
 
-An encoder's vectors of one document are one .npy, written whole; a passage that a changed document shares with what
-it was before is not embedded again.
+An encoder's vectors of one document are one .npy, written whole, beside a second one of their norms; a passage that a
+changed document shares with what it was before is not embedded again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from chunking.stored import load_chunks
 from indexing.encoders import DocumentEncoder, load_document_encoder
-from indexing.generations import Generation, GenerationEncoder, document_folder, vectors_file
+from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, sync
 from indexing.models import encoder_fingerprint
 
@@ -28,6 +28,9 @@ Progress = Callable[[str, int, int], None]
 
 Batch = list[tuple[str, list[str]]]
 """Documents (by id) with the texts of their chunks."""
+
+_Known = tuple[np.ndarray, float | None]
+"""A vector and its norm, None where that was not kept."""
 
 EarlierKeys = Mapping[str, Sequence[str]]
 """Documents (by id) with the keys of what they were before, or of others that hold the same text."""
@@ -51,6 +54,42 @@ def embed_documents(
     return embedded
 
 
+def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str], tell: Progress) -> int:
+    """Embed again the documents ``keys`` (id to key) that were embedded before norms were kept, and keep those alone.
+
+    The vectors on disk stay as they are. Returns how many passages went through an encoder.
+    """
+    embedded = 0
+    for encoder in generation.encoders:
+        missing = {name: key for name, key in keys.items() if not norms_file(home, encoder.fingerprint, key).exists()}
+        if not missing:
+            continue
+        loaded = _load(encoder, home)
+        for number, key in enumerate(missing.values(), start=1):
+            texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
+            _save(norms_file(home, encoder.fingerprint, key), loaded.embed_with_norms(texts)[1])
+            embedded += len(texts)
+            tell(f"norms of {encoder.spec.name}", number, len(missing))
+        gc.collect()
+    return embedded
+
+
+def load_norms(home: Home, fingerprint: str, key: str) -> np.ndarray:
+    """Return the norms that an encoder's vectors of a document had before they were normalised, (n,) float32."""
+    path = norms_file(home, fingerprint, key)
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except FileNotFoundError:
+        raise SpecmineError(
+            f"{path.parent} lacks the norms of document vectors, which older versions did not keep: "
+            "run `specmine reindex` to compute them"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SpecmineError(
+            f"the norms in {path} cannot be read ({error}): remove it and run `specmine reindex`"
+        ) from None
+
+
 def load_vectors(home: Home, fingerprint: str, key: str) -> np.ndarray:
     """Return an encoder's vectors of a document, (n, d) float32, memory-mapped and read-only."""
     path = vectors_file(home, fingerprint, key)
@@ -72,11 +111,13 @@ def _embed_with(
         texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
         if texts:
             loaded = loaded or _load(encoder, home)
-            fresh = loaded.embed(texts, _counting_from(done, stage, total, tell))
-            known.update(zip(map(_digest, texts), fresh, strict=True))
+            fresh, lengths = loaded.embed_with_norms(texts, _counting_from(done, stage, total, tell))
+            known.update(zip(map(_digest, texts), zip(fresh, lengths.tolist(), strict=True), strict=True))
         for name, part in batch:
-            rows = [known[_digest(text)] for text in part]
+            rows, norms = zip(*(known[_digest(text)] for text in part), strict=True) if part else ((), ())
             matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
+            if None not in norms:
+                _save(norms_file(home, encoder.fingerprint, keys[name]), np.array(norms))
             _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
             done += len(part)
         embedded += len(texts)
@@ -109,9 +150,9 @@ def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
         yield batch
 
 
-def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch) -> dict[bytes, np.ndarray]:
-    """Return the vectors, by digest of their text, of what the batch's documents were before."""
-    known: dict[bytes, np.ndarray] = {}
+def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch) -> dict[bytes, _Known]:
+    """Return the vectors and norms, by digest of their text, of what the batch's documents were before."""
+    known: dict[bytes, _Known] = {}
     for name, part in batch:
         wanted = set(map(_digest, part))
         for key in old_keys.get(name, ()):
@@ -119,7 +160,10 @@ def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: B
                 break
             if vectors_file(home, fingerprint, key).exists() and is_whole(document_folder(home, key)):
                 texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
-                known.update(zip(map(_digest, texts), load_vectors(home, fingerprint, key), strict=True))
+                vectors = load_vectors(home, fingerprint, key)
+                has_norms = norms_file(home, fingerprint, key).exists()
+                norms = load_norms(home, fingerprint, key).tolist() if has_norms else [None] * len(vectors)
+                known.update(zip(map(_digest, texts), zip(vectors, norms, strict=True), strict=True))
     return known
 
 

@@ -1,7 +1,8 @@
 """Bi-encoders: the frozen document side, computed fast, and the query side, which is trained.
 
 Both load a sentence-transformers directory (``indexing.models.fetch``), cut text at the encoder's ``max_tokens``
-and give unit rows in float32, so that a dot product is the cosine. Weights are read from safetensors only.
+and give unit rows in float32, so that a dot product is the cosine. How long the rows were before is their norm, which
+cosine forgets and hyperbolic distance does not. Weights are read from safetensors only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,7 +47,16 @@ WINDOW_TEXTS = 8192
 
 Vectors = NDArray[np.float32]
 Progress = Callable[[int], None]
-Forward = Callable[[list[list[int]]], Tensor]
+
+
+class Embedded(NamedTuple):
+    """A batch of texts embedded: ``unit`` (B, d) float32 unit rows, ``norms`` (B,) float32 their lengths before."""
+
+    unit: Tensor
+    norms: Tensor
+
+
+Forward = Callable[[list[list[int]]], Embedded]
 
 
 @dataclass(frozen=True)
@@ -67,16 +77,28 @@ class Network:
 
     def forward(self, rows: list[list[int]]) -> Tensor:
         """Return (B, d) float32 unit rows, with gradient where the caller has it on."""
+        return self.embed(rows).unit
+
+    def embed(self, rows: list[list[int]]) -> Embedded:
+        """Return unit rows and norms, with gradient where the caller has it on."""
         features = flat_features(rows) if self.is_static else padded_features(rows, self.pad_id)
         return self.finish(self.model[0](features))
 
-    def finish(self, features: dict[str, Tensor]) -> Tensor:
-        """Take what the first module gave through the others, in float32 whatever the first one computed in."""
+    def finish(self, features: dict[str, Tensor]) -> Embedded:
+        """Take what the first module gave through the others, in float32 whatever the first one computed in.
+
+        The norm is that of what goes into the model's own normalisation, where it has one.
+        """
         if "token_embeddings" in features:
             features["token_embeddings"] = features["token_embeddings"].float()
+        norms: Tensor | None = None
         for module in list(self.model)[1:]:
+            if norms is None and isinstance(module, Normalize):
+                norms = features["sentence_embedding"].float().norm(dim=1)
             features = module(features)
-        return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=1)
+        sentences = features["sentence_embedding"].float()
+        unit = torch.nn.functional.normalize(sentences, dim=1)
+        return Embedded(unit, sentences.norm(dim=1) if norms is None else norms)
 
 
 class DocumentEncoder:
@@ -87,7 +109,7 @@ class DocumentEncoder:
         self.spec = spec
         self.fingerprint, self.dim = encoder_fingerprint(spec, home)
         self._network = load_network(spec, directory)
-        self._forward: Forward = self._network.forward
+        self._forward: Forward = self._network.embed
         self.dtype = "float32"
         if spec.backend == "onnx":
             self._forward = onnx_forward(self._network, directory, spec)
@@ -104,19 +126,25 @@ class DocumentEncoder:
         Identical texts are computed once. ``progress`` is called after every batch with the number of texts that are
         done so far, at the end n. Raises SpecmineError when a vector is not finite.
         """
+        return self.embed_with_norms(texts, progress)[0]
+
+    def embed_with_norms(self, texts: Sequence[str], progress: Progress | None = None) -> tuple[Vectors, Vectors]:
+        """Return what ``embed`` does, and the rows' norms before they were normalised, (n,) float32."""
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             places.setdefault(text, []).append(place)
         rows = np.empty((len(texts), self.dim), dtype=np.float32)
+        norms = np.empty(len(texts), dtype=np.float32)
         prompt = self.spec.document_prompt
         done = 0
-        for batch, vectors in embed_batches(list(places), prompt, self._network, self._forward):
-            for text, vector in zip(batch, vectors, strict=True):
+        for batch, vectors, lengths in embed_batches(list(places), prompt, self._network, self._forward):
+            for text, vector, length in zip(batch, vectors, lengths, strict=True):
                 rows[places[text]] = vector
+                norms[places[text]] = length
             done += sum(len(places[text]) for text in batch)
             if progress is not None:
                 progress(done)
-        return checked(rows, self.spec.name)
+        return checked(rows, self.spec.name), norms
 
 
 class QueryEncoder:
@@ -146,15 +174,22 @@ class QueryEncoder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return (n, dim) float32 unit rows of queries, in order, without gradient and without dropout."""
+        return self.embed_with_norms(texts)[0]
+
+    def embed_with_norms(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """Return what ``embed`` does, and the rows' norms before they were normalised, (n,) float32."""
         rows = np.empty((len(texts), self.dim), dtype=np.float32)
+        norms = np.empty(len(texts), dtype=np.float32)
         distinct = list(dict.fromkeys(texts))
-        found: dict[str, Vectors] = {}
+        places = {text: place for place, text in enumerate(distinct)}
         with evaluating(self._network.model):
-            for batch, vectors in embed_batches(distinct, self.spec.query_prompt, self._network, self._network.forward):
-                found.update(zip(batch, vectors, strict=True))
-        for place, text in enumerate(texts):
-            rows[place] = found[text]
-        return checked(rows, self.spec.name)
+            for batch, vectors, lengths in embed_batches(
+                distinct, self.spec.query_prompt, self._network, self._network.embed
+            ):
+                found = [places[text] for text in batch]
+                rows[found], norms[found] = vectors, lengths
+        wanted = [places[text] for text in texts]
+        return checked(rows[wanted], self.spec.name), norms[wanted]
 
     def save_weights(self, path: Path) -> None:
         """Write all weights as safetensors; the metadata bind them to the document vectors and the query prompt."""
@@ -293,15 +328,15 @@ def flat_features(rows: list[list[int]]) -> dict[str, Tensor]:
 
 def embed_batches(
     texts: Sequence[str], prompt: str, network: Network, forward: Forward
-) -> Iterator[tuple[list[str], Vectors]]:
-    """Yield texts and their (B, d) vectors batch by batch, texts of similar length together."""
+) -> Iterator[tuple[list[str], Vectors, Vectors]]:
+    """Yield texts, their (B, d) unit vectors and their (B,) norms batch by batch, texts of similar length together."""
     for start in range(0, len(texts), WINDOW_TEXTS):
         window = texts[start : start + WINDOW_TEXTS]
         rows = network.tokenize([prompt + text for text in window])
         for batch in batches_by_length([len(row) for row in rows]):
             with torch.inference_mode():
-                vectors = forward([rows[place] for place in batch])
-            yield [window[place] for place in batch], vectors.numpy()
+                embedded = forward([rows[place] for place in batch])
+            yield [window[place] for place in batch], embedded.unit.numpy(), embedded.norms.numpy()
 
 
 def batches_by_length(lengths: Sequence[int], batch_tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
@@ -329,7 +364,7 @@ def onnx_forward(network: Network, directory: Path, spec: EncoderSpec) -> Forwar
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     names = {argument.name for argument in session.get_inputs()}
 
-    def forward(rows: list[list[int]]) -> Tensor:
+    def forward(rows: list[list[int]]) -> Embedded:
         features: dict[str, Tensor] = padded_features(rows, network.pad_id)
         features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         output: Any = session.run(["last_hidden_state"], {n: t.numpy() for n, t in features.items() if n in names})[0]

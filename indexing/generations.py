@@ -146,6 +146,14 @@ def vectors_file(home: Home, fingerprint: str, key: str) -> Path:
     return home.vectors / fingerprint[:32] / f"{key}.npy"
 
 
+def norms_file(home: Home, fingerprint: str, key: str) -> Path:
+    """Return where the lengths that those vectors had before they were normalised are kept: .npy, (n,) float32.
+
+    They are not there for documents that older versions embedded; a re-index adds them.
+    """
+    return home.vectors / fingerprint[:32] / f"{key}.norms.npy"
+
+
 def fingerprint_of(settings: Any) -> str:
     """Return the SHA-256 of a JSON-able value."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

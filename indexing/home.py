@@ -5,8 +5,9 @@ Layout below the root::
     catalogue.sqlite          queries, judgements, decisions, runs
     models/<key>/             fetched models, verified by SHA-256
     documents/<key>/          one document as read: text, blocks, chunks
-    vectors/<fingerprint>/    document vectors by encoder, one .npy for each entry of documents/
-    generations/<id>/         one chunking x the frozen document encoders; contents/<serial>/ is what is searched
+    vectors/<fingerprint>/    document vectors by encoder, one .npy for each entry of documents/, and their norms
+    generations/<id>/         one chunking x the frozen document encoders; contents/<serial>/ is what is searched;
+                              pca-<serial>/ its reduced space, where one was asked for
     encoders/<name>/<version>/  retrained query encoders
     ledgers/<id>/             mined negatives
     releases/<id>.json        releases; CURRENT names the one that is served

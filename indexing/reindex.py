@@ -19,12 +19,13 @@ from chunking.document import sha256_file
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, save
 from chunking.tokens import TokenCounter
-from indexing.embedding import Progress, embed_documents
+from indexing.embedding import Progress, add_missing_norms, embed_documents
 from indexing.generations import (
     Generation,
     IndexedDocument,
     document_folder,
     listed_keys,
+    norms_file,
     read_documents,
     read_generation,
     save_generation,
@@ -43,8 +44,9 @@ class ReindexPlan:
     """What a re-index would do.
 
     ``documents_to_read`` are read again from their files, because an older reader made what is stored;
-    ``documents_to_cut`` are cut from what is stored. ``passages`` counts, for each encoder, those without vectors, by
-    the present cuts: an upper bound, for passages whose text stays the same are not embedded again.
+    ``documents_to_cut`` are cut from what is stored. ``passages`` counts, for each encoder, those without vectors or
+    without their norms, by the present cuts: an upper bound, for passages whose text stays the same are not embedded
+    again.
     """
 
     served: str
@@ -108,7 +110,7 @@ def _plan(home: Home, settings: IndexSettings) -> tuple[ReindexPlan, list[str]]:
         encoder.spec.name: sum(
             entry.chunks
             for name, entry in documents.items()
-            if not vectors_file(home, encoder.fingerprint, keys[name]).exists()
+            if not all(file(home, encoder.fingerprint, keys[name]).exists() for file in (vectors_file, norms_file))
         )
         for encoder in new.encoders
     }
@@ -138,6 +140,7 @@ def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexR
         cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
         keys = {name: entry.key for name, entry in cut.items()}
         embedded = embed_documents(home, generation, keys, listed_keys(home), progress)
+        embedded += add_missing_norms(home, generation, keys, progress)
         save_generation(home, generation)
         content = write_content(home, generation, settings, None, cut, (), progress)
         write_documents(home, generation.id, content, cut)

@@ -139,7 +139,7 @@ def _link_known(home: Home, scratch: Home, known: dict[str, list[str]]) -> None:
     wanted = {key for keys in known.values() for key in keys}
     for folder in home.vectors.iterdir():
         for file in folder.glob("*.npy"):
-            if file.stem in wanted:
+            if file.name.partition(".")[0] in wanted:  # vectors, and their norms
                 _link(file, scratch.vectors / folder.name / file.name)
 
 

@@ -21,12 +21,15 @@ from indexing.bm25 import query_vector
 from indexing.embedding import load_vectors
 from indexing.encoders import QueryEncoder, load_query_encoder
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.exact import exact_run
 from indexing.fusion import Run, fuse
 from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
 from indexing.home import Home, SpecmineError
+from indexing.hyperbolic import hyperbolic_name, hyperbolic_run
+from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
 from indexing.settings import IndexSettings
-from indexing.stores import BM25, QueryVectors, Reader
+from indexing.stores import BM25, Hit, QueryVectors, Reader
 
 FUSION = "fusion"
 RERANKED = "reranked"
@@ -162,6 +165,11 @@ class Searcher:
         matrix.flags.writeable = False
         return matrix
 
+    @cached_property
+    def pca(self) -> PcaIndex:
+        """The release's documents in the space that its encoders share. Made at the first use: seconds to minutes."""
+        return open_pca(self._home, self.generation, self.release.content, self.documents)
+
     def document_text(self, document_id: str) -> str | None:
         """Return a document's text as read, or None when it is not indexed."""
         entry = self.documents.get(document_id)
@@ -182,13 +190,18 @@ class Searcher:
     def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
         """Search all ``queries`` (id to text) and return a run for each source and for their fusion.
 
-        ``only`` names the sources wanted; the fusion, and the re-ranked list if the release has a re-ranker, come
-        when it is None. Queries that find nothing have an empty entry. Where small passages stand for their clause, a
+        ``only`` names the sources wanted: encoders, ``bm25``, ``pca``, and the encoders' ``hyperbolic_name``. Where it
+        is None all that the release fuses are searched; the fusion comes too, and the re-ranked list if the release
+        has a re-ranker. Queries that find nothing have an empty entry. Where small passages stand for their clause, a
         run names each clause once, by its best passage.
         """
         names = [name for name in (*self.generation.names, BM25) if only is None or name in only]
+        with_pca = self._fuses_pca if only is None else PCA in only
+        curved = [name for name in self.generation.names if only is not None and hyperbolic_name(name) in only]
         texts = list(queries.values())
-        dense = {name: self.encoders[name].embed(texts) for name in names if name != BM25}
+        wanted = [name for name in self.generation.names if with_pca or name in names or name in curved]
+        embedded = {name: self.encoders[name].embed_with_norms(texts) for name in wanted}
+        dense = {name: embedded[name][0] for name in wanted if name in names}
         vectors = [
             QueryVectors(
                 {name: matrix[i] for name, matrix in dense.items()}, query_vector(text) if BM25 in names else None
@@ -196,9 +209,18 @@ class Searcher:
             for i, text in enumerate(texts)
         ]
         runs: dict[str, Run] = {name: {query: {} for query in queries} for name in names}
-        for query, found in zip(queries, self._reader.nearest(vectors, depth), strict=True):
+        for query, found in zip(
+            queries, self._reader.nearest(vectors, depth) if names else [{}] * len(vectors), strict=True
+        ):
             for name, hits in found.items():
                 runs[name][query] = {hit.chunk: hit.score for hit in hits}
+        if with_pca:
+            runs[PCA] = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, list(queries), depth)
+        for part in self.generation.encoders:
+            if part.spec.name in curved:
+                runs[hyperbolic_name(part.spec.name)] = hyperbolic_run(
+                    self._home, part, self.documents, self.chunk_ids, list(queries), embedded[part.spec.name], depth
+                )
         if only is None:
             runs[FUSION] = self.fuse(runs)
         if self._shows_parents:
@@ -211,6 +233,16 @@ class Searcher:
                 query: self.rerank(text, runs[FUSION][query], seconds=None) for query, text in queries.items()
             }
         return runs
+
+    @property
+    def _fuses_pca(self) -> bool:
+        """Whether ``pca`` is one of the sources that the release fuses."""
+        return self.release.fusion.weights.get(PCA, 0.0) > 0
+
+    def _pca_run(self, dense: Mapping[str, np.ndarray], queries: Sequence[str], depth: int) -> Run:
+        """Search the space that all encoders share, exactly. ``dense`` holds every encoder's (q, d) rows."""
+        together = np.concatenate([dense[name] for name in self.generation.names], axis=1)
+        return exact_run(queries, self.pca.space.project(together), self.pca.blocks(), self.chunk_ids, depth)
 
     @property
     def _shows_parents(self) -> bool:
@@ -236,6 +268,9 @@ class Searcher:
         dense = {name: encoder.embed([text])[0] for name, encoder in encoders.items()}
         depth = max(self._settings.search.depth, limit)
         found = self._reader.nearest([QueryVectors(dense, query_vector(text))], depth)[0]
+        if self._fuses_pca:
+            together = self._pca_run({name: vector[None] for name, vector in dense.items()}, ["q"], depth)["q"]
+            found[PCA] = sorted((Hit(*pair) for pair in together.items()), key=lambda hit: (-hit.score, hit.chunk))
         runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
         ranking = self.fuse(runs).get("q", {})
         if self._shows_parents:

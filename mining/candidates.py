@@ -13,6 +13,7 @@ from typing import Protocol
 from chunking.document import Chunk
 from indexing.fusion import Run, fuse
 from indexing.generations import Generation
+from indexing.pca import PCA
 from indexing.releases import Release
 from indexing.stores import BM25
 from mining.clauses import ClauseIndex
@@ -20,7 +21,7 @@ from mining.clauses import ClauseIndex
 Ranking = dict[str, tuple[int, float]]
 
 # How deep every source is searched: ranks are recorded and positives looked for as far down as this.
-_RUN_DEPTH = 200
+RUN_DEPTH = 200
 
 
 class Retriever(Protocol):
@@ -108,7 +109,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What the sources choose from: one block of queries (id to text), the runs of each, and their judged chunks."""
+    """What the sources choose from: one block of queries (id to text), the runs of each, and their judged chunks.
+
+    ``retriever`` is there for the sources that search in their own way.
+    """
 
     queries: Mapping[str, str]
     runs: Mapping[str, Run]
@@ -116,6 +120,7 @@ class Retrieved:
     ensemble: Run
     positives: Mapping[str, Sequence[str]]
     corpus: Corpus
+    retriever: Retriever
 
 
 def retrieve(
@@ -126,13 +131,16 @@ def retrieve(
     depth: int,
     fusion: str,
 ) -> Retrieved:
-    """Search for ``queries`` (id to text) and fuse the lists by ``fusion``, with the weights of the release."""
+    """Search for ``queries`` (id to text) and make the ensemble: by ``pca`` or a fusion with the release's weights."""
     release = retriever.release
     encoders = tuple(sorted(release.encoders))
-    runs = retriever.runs(queries, depth=max(_RUN_DEPTH, depth), only=(BM25, *encoders))
+    depth = max(RUN_DEPTH, depth)
+    runs = retriever.runs(queries, depth, only=(BM25, *encoders, *([PCA] if fusion == PCA else [])))
+    if fusion == PCA:
+        return Retrieved(queries, runs, encoders, runs.pop(PCA), positives, corpus, retriever)
     weights = {name: release.fusion.weights.get(name, 0.0) for name in runs}
     ensemble = fuse(fusion, runs, weights if any(weights.values()) else dict.fromkeys(runs, 1.0))
-    return Retrieved(queries, runs, encoders, ensemble, positives, corpus)
+    return Retrieved(queries, runs, encoders, ensemble, positives, corpus, retriever)
 
 
 def find_candidates(

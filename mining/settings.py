@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from indexing.fusion import FUSIONS
+from indexing.pca import PCA
 from mining.filters import FILTERS
 from mining.selection import DIFFICULTIES, DIVERSITIES
 from mining.sources import SOURCES
@@ -18,8 +19,8 @@ class MineSettings:
 
     ``sources`` and ``filters`` are names of SOURCES and FILTERS, filters in the order they act; without filters the run
     is the unfiltered baseline (judged passages and their siblings are never kept, whatever the filters). Each source
-    gives its best ``depth`` chunks of a query. ``fusion`` is a name of FUSIONS: how BM25 and the encoders become the
-    ensemble, with the release's weights.
+    gives its best ``depth`` chunks of a query. ``fusion`` says how the ensemble is made: a name of FUSIONS, of BM25
+    and the encoders with the release's weights, or ``pca``, of the encoders alone.
 
     Ratios compare a candidate with the best judged passage of its query, as probabilities of the cross-encoder: above
     ``rho`` it is a false negative (.95 is NV-Retriever's TopK-PercPos), between ``borderline`` and ``rho`` a person
@@ -77,7 +78,7 @@ class MineSettings:
 
     def __post_init__(self) -> None:
         _check_names("sources", self.sources, tuple(SOURCES))
-        _check_names("fusion", (self.fusion,), tuple(FUSIONS))
+        _check_names("fusion", (self.fusion,), (*FUSIONS, PCA))
         _check_names("filters", self.filters, tuple(FILTERS))
         _check_names("difficulty", (self.difficulty,), tuple(DIFFICULTIES))
         _check_names("diversity", (self.diversity,), tuple(DIVERSITIES))

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from indexing.fusion import Run
+from indexing.hyperbolic import hyperbolic_name
 from indexing.stores import BM25
-from mining.candidates import Retrieved
+from mining.candidates import RUN_DEPTH, Retrieved
 
 if TYPE_CHECKING:
     from mining.settings import MineSettings
@@ -28,6 +29,12 @@ def _bm25(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
 def _encoder(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
     """Each encoder's nearest neighbours, with its present query side: a run for each encoder."""
     return {name: retrieved.runs[name] for name in retrieved.encoders}
+
+
+def _hyperbolic(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    """Each encoder's nearest neighbours by the distance of the Poincaré ball, which reads norms: a run for each."""
+    names = [hyperbolic_name(name) for name in retrieved.encoders]
+    return retrieved.retriever.runs(retrieved.queries, max(RUN_DEPTH, settings.depth), only=names)
 
 
 def _ensemble(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
@@ -78,6 +85,7 @@ SOURCES: dict[str, Source] = {
     "random": _random,
     "bm25": _bm25,
     "encoder": _encoder,
+    "hyperbolic": _hyperbolic,
     "ensemble": _ensemble,
     "in_document": _in_document,
     "sibling": _sibling,

@@ -12,9 +12,9 @@ from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
 from evaluation.verdict import PromotionRule, Verdict, decide
 from indexing.encoders import QueryEncoder
+from indexing.exact import exact_run
 from indexing.fusion import Run
 from indexing.search import Searcher
-from training.similarity import exact_run
 from training.splits import HeldOut
 
 # As deep as search goes before fusion.
@@ -57,7 +57,7 @@ def bench_runs(encoder: QueryEncoder, documents: np.ndarray, chunk_ids: Sequence
 def encoder_run(encoder: QueryEncoder, documents: np.ndarray, chunk_ids: Sequence[str], held_out: HeldOut) -> Run:
     """Search held-out queries with one encoder alone, exactly."""
     vectors = encoder.embed(list(held_out.texts.values()))
-    return exact_run(list(held_out.texts), vectors, documents, chunk_ids, DEPTH)
+    return exact_run(list(held_out.texts), vectors, [documents], chunk_ids, DEPTH)
 
 
 def judge(before: BenchRuns, after: BenchRuns, bench: Bench, rule: PromotionRule) -> Verdict:

@@ -1,4 +1,4 @@
-"""Similarities of queries to all documents: exact search over the matrix, and the operators' histograms."""
+"""Similarities of queries to all documents: the operators' histograms."""
 
 from __future__ import annotations
 
@@ -6,27 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from indexing.fusion import Run
-
 # Nodes of a histogram over [-1, 1]; they lie 2 / (NODES - 1) = .01 apart.
 NODES = 201
 _QUERIES_PER_BLOCK = 64
-
-
-def exact_run(
-    queries: Sequence[str], vectors: np.ndarray, documents: np.ndarray, chunk_ids: Sequence[str], depth: int
-) -> Run:
-    """Return the best ``depth`` chunks of each query by dot product, all documents compared.
-
-    ``vectors`` (q, d) are those of ``queries`` (ids), ``documents`` (N, d) those of ``chunk_ids``.
-    """
-    run: Run = {}
-    kept = min(depth, len(documents))
-    for first, scores in _score_blocks(vectors, documents):
-        best = np.argpartition(-scores, kept - 1, axis=1)[:, :kept] if kept else np.zeros((len(scores), 0), np.int64)
-        for place, rows in enumerate(best):
-            run[queries[first + place]] = {chunk_ids[row]: float(scores[place, row]) for row in rows}
-    return run
 
 
 def histograms(

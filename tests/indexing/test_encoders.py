@@ -77,6 +77,24 @@ def test_document_vectors_are_what_the_transformer_gives_when_it_is_called_by_ha
     np.testing.assert_allclose(load_document_encoder(spec, home).embed(["w1 w2 w3"])[0], expected, atol=1e-5)
 
 
+def test_norms_are_those_of_the_vectors_before_they_were_normalised(spec: EncoderSpec, home: Home) -> None:
+    from transformers import BertModel
+
+    assert isinstance(spec.source, DirectorySource)
+    model = BertModel.from_pretrained(spec.source.directory).eval()
+    expected = []
+    for text in TEXTS:
+        ids = [2, *(int(word[1:]) + 4 for word in text.split()), 3]
+        with torch.no_grad():
+            expected.append(float(model(input_ids=torch.tensor([ids])).last_hidden_state[0].mean(dim=0).norm()))
+    for encoder in (load_document_encoder(spec, home), load_query_encoder(spec, home)):
+        rows, norms = encoder.embed_with_norms(TEXTS)
+        np.testing.assert_array_equal(rows, encoder.embed(TEXTS))
+        np.testing.assert_allclose(norms, expected, rtol=1e-5)
+        assert norms.dtype == np.float32
+    assert np.ptp(expected) > 0.01 * min(expected)  # they differ: something is compared
+
+
 def test_identical_texts_go_through_the_network_once(spec: EncoderSpec, home: Home) -> None:
     encoder = load_document_encoder(spec, home)
     seen: list[int] = []

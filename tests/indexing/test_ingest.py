@@ -23,7 +23,9 @@ from chunking.stored import load, save
 from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import ingest as ingest_module
-from indexing.generations import IndexedDocument, present_names, read_documents
+from indexing.embedding import load_norms
+from indexing.encoders import load_document_encoder
+from indexing.generations import IndexedDocument, present_names, read_documents, read_generation
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import IngestReport, ingest, read_quarantine, reader_of
 from indexing.models import fetch
@@ -396,6 +398,43 @@ def test_a_return_to_the_chunking_before_embeds_nothing(prepared: Home, folder: 
     assert reindex(prepared, small, lambda stage, done, total: None).embedded > 0
     near = replace(SETTINGS, chunking=ChunkSettings(max_tokens=230))  # the same cuts: every section is far shorter
     assert reindex(prepared, near, lambda stage, done, total: None).embedded == 0
+
+
+def norms_of(home: Home) -> dict[str, list[float]]:
+    fingerprint = read_generation(home, served(home).generation).encoders[0].fingerprint
+    return {name: load_norms(home, fingerprint, entry.key).tolist() for name, entry in documents_of(home).items()}
+
+
+def test_norms_lie_beside_the_vectors_and_follow_a_changed_document(prepared: Home, folder: Path) -> None:
+    ingest([folder], prepared, SETTINGS)
+    before = norms_of(prepared)
+    searcher = Searcher.open(prepared, SETTINGS)
+    texts = [chunk.encoder_text for chunk in searcher.chunks.values()]
+    expected = load_document_encoder(WORDLLAMA, prepared).embed_with_norms(texts)[1]
+    assert [norm for norms in before.values() for norm in norms] == pytest.approx(expected.tolist())
+    (folder / "pump.md").write_text(PUMP.format(pressure=25), encoding="utf-8")
+    assert ingest([folder], prepared, SETTINGS).embedded == 1
+    after = norms_of(prepared)
+    assert sum(a != b for a, b in zip(after["pump.md"], before["pump.md"], strict=True)) == 1
+
+
+def test_a_reindex_adds_the_norms_that_older_versions_did_not_keep(prepared: Home, folder: Path) -> None:
+    chunks = ingest([folder], prepared, SETTINGS).chunks
+    before = norms_of(prepared)
+    for path in prepared.vectors.rglob("*.norms.npy"):
+        path.unlink()
+    vectors = {path: path.read_bytes() for path in prepared.vectors.rglob("*.npy")}
+    (folder / "pump.md").write_text(PUMP.format(pressure=25), encoding="utf-8")
+    ingest([folder], prepared, SETTINGS)
+    with pytest.raises(SpecmineError, match="lacks the norms"):
+        norms_of(prepared)  # one of the changed document's passages has a norm, the others' vectors served again
+    assert plan_reindex(prepared, SETTINGS).passages == {"wordllama": chunks}
+    assert reindex(prepared, SETTINGS, lambda stage, done, total: None).embedded == chunks
+    after = norms_of(prepared)
+    assert after["valve.md"] == pytest.approx(before["valve.md"])
+    assert len(after["pump.md"]) == len(before["pump.md"])
+    assert {path: path.read_bytes() for path in vectors} == vectors
+    assert plan_reindex(prepared, SETTINGS).passages == {"wordllama": 0}
 
 
 def test_a_locked_home_is_refused(prepared: Home, folder: Path) -> None:

@@ -12,6 +12,7 @@ from mining.settings import MineSettings
 from mining.sources import SOURCES
 
 QUERIES = {"q1": "first", "q2": "second"}
+POSITIVES = {"q1": ["a"], "q2": ["g", "h"]}
 
 
 @pytest.fixture
@@ -25,19 +26,22 @@ def retrieved(world: SimpleNamespace, chunks: dict[str, Any]) -> Retrieved:
         "bm25": {"q1": {"a": 9.0, "b": 5.0, "c": 1.0}, "q2": {}},
         "minilm": {"q1": {"b": 0.9, "d": 0.5, "a": 0.4}, "q2": {"a": 0.3}},
         "wordllama": {"q1": {"b": 0.8, "a": 0.3}, "q2": {"h": 0.3}},
+        "hyperbolic:minilm": {"q1": {"e": -1.5}, "q2": {"a": -1.0}},
+        "hyperbolic:wordllama": {"q1": {}, "q2": {"f": -2.0}},
+        "pca": {"q1": {"f": 0.75, "a": 0.5}, "q2": {}},
     }
-    positives = {"q1": ["a"], "q2": ["g", "h"]}
-    return retrieve(world.TableSearcher(chunks, scores), QUERIES, positives, Corpus(chunks), 3, "soft")
+    return retrieve(world.TableSearcher(chunks, scores), QUERIES, POSITIVES, Corpus(chunks), 3, "soft")
 
 
-def no_search(queries: Any, corpus: Corpus) -> Retrieved:
-    return Retrieved(dict.fromkeys(queries, ""), {}, (), {}, {}, corpus)
+def no_search(world: SimpleNamespace, queries: Any, corpus: Corpus, positives: Any = None) -> Retrieved:
+    searcher = world.TableSearcher(corpus.chunks, {})
+    return Retrieved(dict.fromkeys(queries, ""), {}, (), {}, positives or {}, corpus, searcher)
 
 
-def test_random_draws_do_not_depend_on_other_queries(retrieved: Retrieved) -> None:
+def test_random_draws_do_not_depend_on_other_queries(world: SimpleNamespace, retrieved: Retrieved) -> None:
     settings = MineSettings(seed=5)
     both = SOURCES["random"](retrieved, settings)["random"]
-    alone = no_search(["q2"], retrieved.corpus)
+    alone = no_search(world, ["q2"], retrieved.corpus)
     assert SOURCES["random"](alone, settings)["random"]["q2"] == both["q2"]
     assert SOURCES["random"](retrieved, MineSettings(seed=6))["random"] != both
     # per_query 7 at a share of .2 needs 7 * .2 / .8 = 1.75 random ones: 2 * 2 + 2 are drawn, all different.
@@ -48,7 +52,7 @@ def test_random_draws_are_even(world: SimpleNamespace) -> None:
     names = [f"c{i}" for i in range(10)]
     corpus = Corpus({name: world.chunk(name, "d", 0, name) for name in names})
     ids = [f"q{i}" for i in range(2000)]
-    drawn = SOURCES["random"](no_search(ids, corpus), MineSettings())["random"]
+    drawn = SOURCES["random"](no_search(world, ids, corpus), MineSettings())["random"]
     first = [next(iter(run)) for run in drawn.values()]
     # 2,000 draws of 10: a standard deviation of sqrt(2000 * .1 * .9) = 13.4; five of them.
     assert all(abs(first.count(name) - 200) < 68 for name in names)
@@ -63,6 +67,19 @@ def test_every_source_gives_runs_of_these_queries_and_chunks(retrieved: Retrieve
     for run in SOURCES[name](retrieved, MineSettings()).values():
         assert set(run) == set(QUERIES)
         assert {chunk for scores in run.values() for chunk in scores} <= set(retrieved.corpus.chunk_ids)
+
+
+def test_a_run_of_hyperbolic_neighbours_for_each_encoder(retrieved: Retrieved) -> None:
+    assert SOURCES["hyperbolic"](retrieved, MineSettings()) == {
+        "hyperbolic:minilm": {"q1": {"e": -1.5}, "q2": {"a": -1.0}},
+        "hyperbolic:wordllama": {"q1": {}, "q2": {"f": -2.0}},
+    }
+
+
+def test_the_ensemble_pca_is_the_run_of_that_name(retrieved: Retrieved) -> None:
+    again = retrieve(retrieved.retriever, QUERIES, POSITIVES, retrieved.corpus, 3, "pca")
+    assert SOURCES["ensemble"](again, MineSettings())["ensemble"] == {"q1": {"f": 0.75, "a": 0.5}, "q2": {}}
+    assert again.runs == retrieved.runs  # no run of its own besides
 
 
 def test_other_clauses_of_the_judged_document_as_the_ensemble_ranks_them(retrieved: Retrieved) -> None:
@@ -82,7 +99,7 @@ def test_siblings_of_every_judged_passage_by_the_greater_likeness(world: SimpleN
         world.chunk("other", "x-2024", 1, "nothing like it", section=("9 Colours",)),
     ]
     corpus = Corpus({chunk.id: chunk for chunk in made})
-    retrieved = Retrieved({"q": "x", "p": "y"}, {}, (), {}, {"q": ["r", "p"]}, corpus)
+    retrieved = no_search(world, ["q", "p"], corpus, {"q": ["r", "p"]})
     # r says one of the five shingles of p and has four of its own, in another section of p's document.
     assert SOURCES["sibling"](retrieved, MineSettings())["sibling"] == {
         "q": {"same": 1.0, "p": 1 / 9, "r": 1 / 9},

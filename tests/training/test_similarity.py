@@ -2,37 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from training.similarity import NODES, exact_run, histograms, overlap
+from training.similarity import NODES, histograms, overlap
 
 
 def unit(random: np.random.Generator, rows: int) -> np.ndarray:
     vectors = random.normal(size=(rows, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
-
-
-@given(st.integers(1, 150), st.integers(1, 40), st.integers(1, 60), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
-def test_an_exact_run_holds_the_best_of_all_documents(queries: int, documents: int, depth: int, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    q, x = unit(random, queries), unit(random, documents)
-    names, chunks = [f"q{i}" for i in range(queries)], [f"c{i}" for i in range(documents)]
-    run = exact_run(names, q, x, chunks, depth)
-    assert list(run) == names
-    for place, name in enumerate(names):
-        scores = q[place] @ x.T
-        assert len(run[name]) == min(depth, documents)
-        for chunk, score in run[name].items():
-            assert score == pytest.approx(scores[int(chunk[1:])], abs=1e-6)
-        assert min(run[name].values()) >= np.sort(scores)[::-1][min(depth, documents) - 1] - 1e-6
-
-
-def test_no_documents_give_empty_rankings() -> None:
-    run = exact_run(["q"], np.ones((1, 8), np.float32), np.zeros((0, 8), np.float32), [], 10)
-    assert run == {"q": {}}
 
 
 def test_a_similarity_is_shared_between_the_two_nodes_beside_it() -> None:
