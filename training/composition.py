@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.measures import measure
 from evaluation.projection import Projection
 from evaluation.verdict import PromotionRule, Verdict
 from indexing.embedding import Progress
 from indexing.fusion import FUSIONS, Run, fuse
 from indexing.releases import Fusion
 from indexing.search import Searcher
+from mining.fusion_weights import GAIN, learn_fusion
 from mining.language import language
 from training.referee import Bench, BenchRuns, judge
 from training.splits import HeldOut
 
-_SWEEPS = 2
-# A weight is changed for a gain of the stopping measure that is more than rounding.
-_GAIN = 1e-4
 # With fewer re-ranked queries than this nothing is decided.
 _FEWEST = 30
 
@@ -65,40 +62,14 @@ def choose_fusion(
 ) -> Fusion:
     """Return the best fusion of the sources' runs on the stopping queries, which decide nothing else here.
 
-    For each method the weights climb from those served and from equal ones, one source at a time. ``served`` itself
-    comes back when nothing tried is better.
+    ``served`` itself comes back when nothing tried is better, also on those of the queries that took no part in the
+    choice.
     """
-
-    def score(fusion: Fusion) -> float:
-        return measure(fuse(fusion.method, sources, fusion.weights), stopping.projection).mean[rule.measure]
-
-    best, best_score = served, score(served)
-    equal = dict.fromkeys(sources, 1.0)
-    starts = [equal] if served.weights == equal else [equal, served.weights]
-    for method in settings.methods:
-        for start in starts:
-            fusion, reached = _climb(Fusion(method, {name: start.get(name, 0.0) for name in sources}), settings, score)
-            if reached > best_score + _GAIN:
-                best, best_score = fusion, reached
-    return best
-
-
-def _climb(fusion: Fusion, settings: CompositionSettings, score: Callable[[Fusion], float]) -> tuple[Fusion, float]:
-    """Change one source's weight at a time for the better, until a sweep over the sources changes nothing."""
-    best, best_score = fusion, score(fusion)
-    for _ in range(_SWEEPS):
-        swept = best
-        for name in fusion.weights:
-            for weight in settings.weights:
-                tried = replace(best, weights={**best.weights, name: weight})
-                if tried == best or not any(tried.weights.values()):
-                    continue
-                reached = score(tried)
-                if reached > best_score + _GAIN:
-                    best, best_score = tried, reached
-        if best == swept:
-            break
-    return best, best_score
+    learned = learn_fusion(
+        sources, stopping.projection, stopping.groups, served, settings.methods, settings.weights, rule.measure
+    )
+    unproven = learned.held_out is not None and learned.held_out <= learned.before + GAIN
+    return served if unproven else learned.fusion
 
 
 @dataclass(frozen=True)
