@@ -31,6 +31,9 @@ from indexing.releases import BASE, Release, served
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, Hit, QueryVectors, Reader
 
+Embedded = tuple[np.ndarray, np.ndarray]
+"""An encoder's (q, d) float32 unit rows of queries, and their (q,) norms."""
+
 FUSION = "fusion"
 RERANKED = "reranked"
 _LONGEST_QUERY = 4000
@@ -195,32 +198,18 @@ class Searcher:
         has a re-ranker. Queries that find nothing have an empty entry. Where small passages stand for their clause, a
         run names each clause once, by its best passage.
         """
-        names = [name for name in (*self.generation.names, BM25) if only is None or name in only]
-        with_pca = self._fuses_pca if only is None else PCA in only
-        curved = [name for name in self.generation.names if only is not None and hyperbolic_name(name) in only]
-        texts = list(queries.values())
-        wanted = [name for name in self.generation.names if with_pca or name in names or name in curved]
-        embedded = {name: self.encoders[name].embed_with_norms(texts) for name in wanted}
-        dense = {name: embedded[name][0] for name in wanted if name in names}
-        vectors = [
-            QueryVectors(
-                {name: matrix[i] for name, matrix in dense.items()}, query_vector(text) if BM25 in names else None
-            )
-            for i, text in enumerate(texts)
-        ]
-        runs: dict[str, Run] = {name: {query: {} for query in queries} for name in names}
-        for query, found in zip(
-            queries, self._reader.nearest(vectors, depth) if names else [{}] * len(vectors), strict=True
-        ):
-            for name, hits in found.items():
-                runs[name][query] = {hit.chunk: hit.score for hit in hits}
-        if with_pca:
-            runs[PCA] = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, list(queries), depth)
-        for part in self.generation.encoders:
-            if part.spec.name in curved:
-                runs[hyperbolic_name(part.spec.name)] = hyperbolic_run(
-                    self._home, part, self.documents, self.chunk_ids, list(queries), embedded[part.spec.name], depth
-                )
+        stored = [name for name in (*self.generation.names, BM25) if only is None or name in only]
+        exact = [PCA] if only is None and self._fuses_pca else []
+        exact += [name for name in (PCA, *map(hyperbolic_name, self.generation.names)) if name in (only or ())]
+        embedded = {
+            name: self.encoders[name].embed_with_norms(list(queries.values()))
+            for name in self.generation.names
+            if name in stored or PCA in exact or hyperbolic_name(name) in exact
+        }
+        runs = {
+            **self._stored_runs(queries, stored, embedded, depth),
+            **self._exact_runs(queries, exact, embedded, depth),
+        }
         if only is None:
             runs[FUSION] = self.fuse(runs)
         if self._shows_parents:
@@ -238,6 +227,40 @@ class Searcher:
     def _fuses_pca(self) -> bool:
         """Whether ``pca`` is one of the sources that the release fuses."""
         return self.release.fusion.weights.get(PCA, 0.0) > 0
+
+    def _stored_runs(
+        self, queries: Mapping[str, str], names: Sequence[str], embedded: Mapping[str, Embedded], depth: int
+    ) -> dict[str, Run]:
+        """Search with the store: by encoders and BM25."""
+        runs: dict[str, Run] = {name: {query: {} for query in queries} for name in names}
+        if not names:
+            return runs
+        vectors = [
+            QueryVectors(
+                {name: rows[place] for name, (rows, _) in embedded.items() if name in names},
+                query_vector(text) if BM25 in names else None,
+            )
+            for place, text in enumerate(queries.values())
+        ]
+        for query, found in zip(queries, self._reader.nearest(vectors, depth), strict=True):
+            for name, hits in found.items():
+                runs[name][query] = {hit.chunk: hit.score for hit in hits}
+        return runs
+
+    def _exact_runs(
+        self, queries: Mapping[str, str], names: Sequence[str], embedded: Mapping[str, Embedded], depth: int
+    ) -> dict[str, Run]:
+        """Search by comparing all documents: in the space that all encoders share, and by hyperbolic distance."""
+        runs: dict[str, Run] = {}
+        if PCA in names:
+            runs[PCA] = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, list(queries), depth)
+        for part in self.generation.encoders:
+            name = hyperbolic_name(part.spec.name)
+            if name in names:
+                runs[name] = hyperbolic_run(
+                    self._home, part, self.documents, self.chunk_ids, list(queries), embedded[part.spec.name], depth
+                )
+        return runs
 
     def _pca_run(self, dense: Mapping[str, np.ndarray], queries: Sequence[str], depth: int) -> Run:
         """Search the space that all encoders share, exactly. ``dense`` holds every encoder's (q, d) rows."""

@@ -431,7 +431,7 @@ def test_a_reindex_adds_the_norms_that_older_versions_did_not_keep(prepared: Hom
     assert plan_reindex(prepared, SETTINGS).passages == {"wordllama": chunks}
     assert reindex(prepared, SETTINGS, lambda stage, done, total: None).embedded == chunks
     after = norms_of(prepared)
-    assert after["valve.md"] == pytest.approx(before["valve.md"])
+    assert after["sub/valve.md"] == pytest.approx(before["sub/valve.md"])
     assert len(after["pump.md"]) == len(before["pump.md"])
     assert {path: path.read_bytes() for path in vectors} == vectors
     assert plan_reindex(prepared, SETTINGS).passages == {"wordllama": 0}

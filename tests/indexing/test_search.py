@@ -12,6 +12,8 @@ from chunking.splitters import ChunkSettings
 from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.models import fetch
+from indexing.pca import PCA
+from indexing.releases import publish, served
 from indexing.search import FUSION, Searcher, SearchResult, _one_per_parent, _with_place
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
@@ -65,6 +67,27 @@ def test_of_the_passages_of_one_clause_the_best_stays(prepared: Home, tmp_path: 
     other = next(name for name in searcher.chunks if name not in of_clause)
     ranking = {of_clause[0]: 0.5, of_clause[1]: 0.9, other: 0.7, of_clause[2]: 0.1}
     assert _one_per_parent(ranking, searcher.chunks) == {of_clause[1]: 0.9, other: 0.7}
+    searcher.close()
+
+
+def test_a_release_may_fuse_the_space_that_all_encoders_share(prepared: Home, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, chunking=ChunkSettings("section", max_tokens=48))
+    ingest([tmp_path / "specs" / "assembly.md"], prepared, settings)
+    first = served(prepared)
+    weights = {**first.fusion.weights, PCA: 1.0}
+    publish(prepared, replace(first, fusion=replace(first.fusion, weights=weights)))
+    searcher = Searcher.open(prepared, settings)
+    assert len(searcher.chunks) > 5
+    query = "torque of bolt number 7"
+    runs = searcher.runs({"q": query})
+    assert set(runs) == {"wordllama", "bm25", PCA, FUSION}
+    assert runs[PCA]["q"] == pytest.approx(searcher.runs({"q": query}, only=[PCA])[PCA]["q"])
+    ranks = sorted(runs[PCA]["q"], key=lambda chunk: -runs[PCA]["q"][chunk])
+    for result in searcher.search(query).results:
+        rank, score = result.sources[PCA]
+        assert ranks[rank - 1] == result.chunk.id
+        assert score == pytest.approx(runs[PCA]["q"][result.chunk.id])
+        assert result.score == pytest.approx(runs[FUSION]["q"][result.chunk.id])
     searcher.close()
 
 
