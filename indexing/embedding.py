@@ -19,6 +19,7 @@ from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, sync
 from indexing.models import encoder_fingerprint
+from indexing.vectors import load_norms, load_vectors
 
 # What a killed ingest embeds again at most, with one encoder.
 _TEXTS_PER_BATCH = 2000
@@ -72,31 +73,6 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
             tell(f"norms of {encoder.spec.name}", number, len(missing))
         gc.collect()
     return embedded
-
-
-def load_norms(home: Home, fingerprint: str, key: str) -> np.ndarray:
-    """Return the norms that an encoder's vectors of a document had before they were normalised, (n,) float32."""
-    path = norms_file(home, fingerprint, key)
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except FileNotFoundError:
-        raise SpecmineError(
-            f"{path.parent} lacks the norms of document vectors, which older versions did not keep: "
-            "run `specmine reindex` to compute them"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise SpecmineError(
-            f"the norms in {path} cannot be read ({error}): remove it and run `specmine reindex`"
-        ) from None
-
-
-def load_vectors(home: Home, fingerprint: str, key: str) -> np.ndarray:
-    """Return an encoder's vectors of a document, (n, d) float32, memory-mapped and read-only."""
-    path = vectors_file(home, fingerprint, key)
-    try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError) as error:
-        raise SpecmineError(f"the vectors in {path} cannot be read ({error}): run `specmine reindex`") from None
 
 
 def _embed_with(

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from indexing.embedding import load_vectors
 from indexing.fusion import Run
 from indexing.generations import IndexedDocument
 from indexing.home import Home
+from indexing.vectors import load_vectors
 
 _QUERIES_PER_BLOCK = 64
 ROWS_PER_BLOCK = 8192

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from indexing.embedding import load_norms, load_vectors
 from indexing.exact import exact_run, in_blocks
 from indexing.fusion import Run
 from indexing.generations import GenerationEncoder, IndexedDocument
 from indexing.home import Home
+from indexing.vectors import load_norms, load_vectors
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from chunking.splitters import ChunkSettings
 from chunking.stored import load_chunks
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
 from indexing.bm25 import document_vector
-from indexing.embedding import Progress, embed_documents, load_vectors
+from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
     Generation,
     GenerationEncoder,
@@ -52,6 +52,7 @@ from indexing.releases import BASE, Fusion, Release, current, publish
 from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, PointBatch
+from indexing.vectors import load_vectors
 
 # Bump when a reader changes what it makes of the same bytes.
 READER_VERSION = 21

@@ -18,7 +18,6 @@ import numpy as np
 from chunking.document import SECTION_SEPARATOR, Chunk, Parent, as_shown
 from chunking.stored import load_chunks, load_text
 from indexing.bm25 import query_vector
-from indexing.embedding import load_vectors
 from indexing.encoders import QueryEncoder, load_query_encoder
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
 from indexing.exact import exact_run
@@ -30,6 +29,7 @@ from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, Hit, QueryVectors, Reader
+from indexing.vectors import load_vectors
 
 Embedded = tuple[np.ndarray, np.ndarray]
 """An encoder's (q, d) float32 unit rows of queries, and their (q,) norms."""

@@ -23,7 +23,6 @@ from chunking.stored import load, save
 from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import ingest as ingest_module
-from indexing.embedding import load_norms
 from indexing.encoders import load_document_encoder
 from indexing.generations import IndexedDocument, present_names, read_documents, read_generation
 from indexing.home import Home, LockedHomeError, SpecmineError
@@ -34,6 +33,7 @@ from indexing.releases import current, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
+from indexing.vectors import load_norms
 
 pytestmark = pytest.mark.models
 
