@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from chunking.document import Document
+from chunking.splitters import ChunkSettings, chunk
+from chunking.tokens import TokenCounter
 
 pytestmark = pytest.mark.data
 
@@ -60,3 +62,38 @@ def test_cells_stand_in_their_columns(truth: dict[str, Any], read_real_pdf: Call
     print(f"{truth['document']}: {right} of {wanted.total()} cells, {extra} extra")
     assert right >= 0.95 * wanted.total(), wanted - found
     assert extra <= 0.05 * wanted.total(), found - wanted
+
+
+# A table on two or more pages: the page after the break, its caption, and the first names of its columns.
+OVER_PAGES = [
+    ("khronos_glspec46.core.pdf", 231, "Table 8.12:", ("Sized Internal Format", "Base Internal Format")),
+    ("riscv-privileged-latest.pdf", 25, "Table 5.", ("Number", "Privilege", "Name", "Description")),
+]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("name", "page", "caption", "columns"), OVER_PAGES)
+def test_passages_after_the_page_break_are_read_with_caption_and_columns(
+    name: str,
+    page: int,
+    caption: str,
+    columns: tuple[str, ...],
+    read_real_pdf: Callable[[str], Document],
+    counter: TokenCounter,
+) -> None:
+    document = read_real_pdf(name)
+    table = next(
+        block.table
+        for block in document.blocks
+        if block.table is not None and block.table.caption.startswith(caption) and block.table.rows
+    )
+    start, end = document.pages[page - 1].start, document.pages[page - 1].end
+    after = [row for row in table.rows if start <= row.start < end]
+    assert after, "no row stands after the page break"
+    chunks = chunk(document, ChunkSettings(), counter)
+    for row in after:
+        passage = next(c for c in chunks if c.start <= row.start < c.end)
+        assert caption in passage.encoder_text
+        assert all(f"{column}: " in passage.encoder_text for column in columns)
+        begins_within = table.rows[0].start < passage.start
+        assert not begins_within or passage.lead.startswith("| " + " | ".join(columns))
