@@ -337,21 +337,15 @@ def export_ledger(session: Session, name: str, form: str, file: Path) -> None:
 def review(session: Session, limit: int | None, reviewer: str | None) -> None:
     """Review the doubtful rows of the newest ledger."""
     from flows import review
-    from flows.stages import catalogue
 
-    settings = load_settings(session.config)
-    with catalogue(settings) as book:
-        review.review(session, settings, book, limit, reviewer)
+    review.review(session, load_settings(session.config), limit, reviewer)
 
 
 def decide(session: Session, query: str, passage: str, verdict: str, reviewer: str | None) -> None:
     """Decide about one passage."""
     from flows import review
-    from flows.stages import catalogue
 
-    settings = load_settings(session.config)
-    with catalogue(settings) as book:
-        result = review.decide_one(settings, book, query, passage, verdict, reviewer)
+    result = review.decide_one(load_settings(session.config), query, passage, verdict, reviewer)
     made = result["decision"]
     session.emit(
         result, lambda console: console.print(f"{query}, {made['document']}: {verdict}, decided by {made['reviewer']}")

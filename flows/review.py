@@ -8,7 +8,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -28,14 +28,41 @@ KEYS = {"n": "negative", "r": "relevant", "d": "duplicate", "u": "unsure"}
 _SKIP, _QUIT = "s", ("q", "\x04")  # the second is Ctrl-D
 
 
-def waiting(home_settings: Settings, book: Catalogue, limit: int | None) -> tuple[Ledger, dict[str, Any]]:
-    """Return the newest ledger, and its queue as values: how many rows wait, and the first ``limit`` of them.
+def review(session: Session, settings: Settings, limit: int | None, reviewer: str | None) -> None:
+    """Go through the queue on the terminal, one key for each row; with --json list it.
 
-    Raises SpecmineError when nothing was mined yet, or what it was mined on is gone.
+    Every decision is in the catalogue before the next row is shown.
     """
+    with closing(Catalogue(settings.catalogue_url())) as book:
+        ledger, result = _waiting(settings, book, limit)
+        if session.json:
+            session.emit(result, lambda console: None)
+        elif not result["queue"]:
+            session.console.print(f"nothing waits for a review in ledger {ledger.id}")
+        elif not (sys.stdin.isatty() and session.console.is_terminal):
+            raise SpecmineError(
+                "a review needs a terminal; without one, `specmine review --json` lists the queue and "
+                "`specmine review decide QUERY PASSAGE VERDICT` decides"
+            )
+        else:
+            _ask(session, book, ledger, result, reviewer or _login())
+
+
+def decide_one(settings: Settings, query: str, chunk: str, answer: str, reviewer: str | None) -> dict[str, Any]:
+    """Decide one passage of the newest ledger; return the decision and what was decided about it before."""
+    ledger = read_ledger(settings.open_home())
+    with closing(Catalogue(settings.catalogue_url())) as book:
+        made = decide(book, ledger, query, chunk, answer, reviewer or _login())
+        place = (made.query, made.document, made.start, made.end)
+        history = [d for d in book.decision_history() if (d.query, d.document, d.start, d.end) == place]
+    return {"decision": asdict(made), "before": [asdict(decision) for decision in history[:-1]]}
+
+
+def _waiting(settings: Settings, book: Catalogue, limit: int | None) -> tuple[Ledger, dict[str, Any]]:
+    """Return the newest ledger, and its queue as values: how many rows wait, and the first ``limit`` of them."""
     if limit is not None and limit < 0:
         raise SpecmineError(f"the limit must be 0 or more, not {limit}")
-    home = home_settings.open_home()
+    home = settings.open_home()
     ledger = read_ledger(home)
     queue = review_queue(ledger, book.decisions())
     chunks = ledger_passages(home, ledger) if queue else {}
@@ -58,24 +85,9 @@ def waiting(home_settings: Settings, book: Catalogue, limit: int | None) -> tupl
     return ledger, {"ledger": ledger.id, "waiting": len(queue), "queue": entries}
 
 
-def review(session: Session, settings: Settings, book: Catalogue, limit: int | None, reviewer: str | None) -> None:
-    """Go through the queue on the terminal, one key for each row; with --json list it.
-
-    Every decision is in the catalogue before the next row is shown.
-    """
-    ledger, result = waiting(settings, book, limit)
-    if session.json:
-        session.emit(result, lambda console: None)
-        return
-    if not result["queue"]:
-        session.console.print(f"nothing waits for a review in ledger {ledger.id}")
-        return
-    if not (sys.stdin.isatty() and session.console.is_terminal):
-        raise SpecmineError(
-            "a review needs a terminal; without one, `specmine review --json` lists the queue and "
-            "`specmine review decide QUERY PASSAGE VERDICT` decides"
-        )
-    name, decided = reviewer or _login(), 0
+def _ask(session: Session, book: Catalogue, ledger: Ledger, result: dict[str, Any], reviewer: str) -> None:
+    """Show one row after the other, and record what is answered."""
+    decided = 0
     with _keys() as keys:
         for number, entry in enumerate(result["queue"], start=1):
             show_review.pair(session.console, entry, number, result["waiting"])
@@ -83,23 +95,12 @@ def review(session: Session, settings: Settings, book: Catalogue, limit: int | N
             if key in _QUIT:
                 break
             if key in KEYS:
-                decide(book, ledger, entry["query"], entry["chunk"], KEYS[key], name)
+                decide(book, ledger, entry["query"], entry["chunk"], KEYS[key], reviewer)
                 decided += 1
             session.console.print(f"[bold]{KEYS.get(key, 'skipped')}[/bold]\n")
     session.console.print(
         f"{decided} decided, {result['waiting'] - decided} still wait; every later `specmine mine` keeps to them"
     )
-
-
-def decide_one(
-    settings: Settings, book: Catalogue, query: str, chunk: str, answer: str, reviewer: str | None
-) -> dict[str, Any]:
-    """Decide one passage of the newest ledger; return the decision and what was decided about it before."""
-    ledger = read_ledger(settings.open_home())
-    made = decide(book, ledger, query, chunk, answer, reviewer or _login())
-    place = (made.query, made.document, made.start, made.end)
-    history = [d for d in book.decision_history() if (d.query, d.document, d.start, d.end) == place]
-    return {"decision": asdict(made), "before": [asdict(decision) for decision in history[:-1]]}
 
 
 def _most_alike(query: LedgerQuery | None, candidate: Chunk | None, chunks: dict[str, Chunk]) -> Chunk | None:

@@ -97,7 +97,8 @@ def mine(console: Console, result: Mapping[str, Any]) -> None:
     if "like" in result:
         like = result["like"]
         words = "the same rows" if like["same"] else "other rows"
-        console.print(f"{words} as ledger {like['ledger']}; what differs: {', '.join(like['differs']) or 'nothing'}")
+        differs = escape(", ".join(like["differs"]) or "nothing")
+        console.print(f"{words} as ledger {like['ledger']}; what differs: {differs}", soft_wrap=True)
 
 
 def retrain(console: Console, result: Mapping[str, Any]) -> None:

@@ -86,6 +86,9 @@ def test_global_options_stand_anywhere(specmine: Run, somewhere: Path) -> None:
         (("evaluate",), "nothing is indexed"),
         (("evaluate", "--split", "none"), "train, dev, test, guard"),
         (("mine",), "nothing is indexed"),
+        (("mine", "--like", "x"), "there is no ledger in"),
+        (("review",), "there is no ledger in"),
+        (("ledger", "show"), "there is no ledger in"),
         (("retrain",), "nothing is indexed"),
         (("reindex", "--plan"), "nothing is indexed"),
         (("promote", "../../etc"), "nothing is indexed"),
@@ -246,7 +249,9 @@ def test_prefect_is_not_imported_without_need(arguments: tuple[str, ...], somewh
     assert "prefect" not in modules_after(*arguments)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("releases",), ("doctor",), ("models", "list")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("releases",), ("doctor",), ("models", "list"), ("ledger",), ("review",)]
+)
 def test_torch_is_not_imported_without_need(arguments: tuple[str, ...]) -> None:
     assert not {"torch", "matplotlib", "prefect"} & modules_after(*arguments)
 

@@ -122,7 +122,7 @@ def on_a_terminal(arguments: list[str], keys: bytes) -> tuple[str, int]:
         [sys.executable, "-m", "flows", *arguments], stdin=its, stdout=its, stderr=its, env=environment
     )
     os.close(its)
-    shown, pressed, deadline = b"", False, time.monotonic() + 120
+    shown, pressed, deadline = b"", False, time.monotonic() + 90
     while time.monotonic() < deadline:
         if not select.select([ours], [], [], 0.2)[0]:
             if process.poll() is not None:
@@ -137,7 +137,7 @@ def on_a_terminal(arguments: list[str], keys: bytes) -> tuple[str, int]:
             os.write(ours, keys)
             pressed = True
     os.close(ours)
-    return shown.decode(), process.wait(10)
+    return shown.decode(), process.wait(60)
 
 
 @pytest.mark.models
