@@ -99,6 +99,23 @@ def mine(console: Console, result: Mapping[str, Any]) -> None:
         words = "the same rows" if like["same"] else "other rows"
         differs = escape(", ".join(like["differs"]) or "nothing")
         console.print(f"{words} as ledger {like['ledger']}; what differs: {differs}", soft_wrap=True)
+    for language, agreement in (result["agreement"] or {}).items():
+        console.print(_agreement(language, agreement), soft_wrap=True, highlight=False)
+
+
+def _agreement(language: str, agreement: Mapping[str, Any]) -> str:
+    """Return how the cross-encoder was found to judge a language, as one line of markup."""
+    facts = []
+    if agreement["auc"] is not None:
+        facts.append(f"judged above unjudged with an area of {agreement['auc']:.3f} ({agreement['queries']} queries)")
+    if agreement["at_equal_rank"] is not None:
+        facts.append(f"{agreement['at_equal_rank']:.3f} at equal rank")
+    if agreement["calibration"]:
+        facts.append(f"calibrated to within {agreement['calibration']['error']:.3f}")
+    if agreement["reviewed"]:
+        facts.append(f"{agreement['reviewed']['auc']:.3f} on what people decided")
+    told = f"[yellow]not used: {escape(agreement['distrust'])}[/yellow]" if agreement["distrust"] else "used"
+    return f"cross-encoder, {escape(language)}: {'; '.join([told, *facts])}"
 
 
 def retrain(console: Console, result: Mapping[str, Any]) -> None:

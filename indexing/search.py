@@ -173,6 +173,19 @@ class Searcher:
         """The release's documents in the space that its encoders share. Made at the first use: seconds to minutes."""
         return open_pca(self._home, self.generation, self.release.content, self.documents)
 
+    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
+        """Return the frozen vectors of the chunks with these ids, (n, d) float32; only their documents are opened."""
+        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
+        by_document: dict[str, list[int]] = {}
+        for place, chunk in enumerate(chunks):
+            by_document.setdefault(self.chunks[chunk].document, []).append(place)
+        rows: dict[int, np.ndarray] = {}
+        for document, places in by_document.items():
+            # A document's vectors stand in the order of its chunks, which is what ``ordinal`` counts.
+            vectors = load_vectors(self._home, fingerprint, self.documents[document].key)
+            rows.update((place, vectors[self.chunks[chunks[place]].ordinal]) for place in places)
+        return np.stack([rows[place] for place in range(len(chunks))])
+
     def document_text(self, document_id: str) -> str | None:
         """Return a document's text as read, or None when it is not indexed."""
         entry = self.documents.get(document_id)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+
 from chunking.document import Chunk
 from indexing.fusion import Run, fuse
 from indexing.generations import Generation
@@ -39,6 +41,14 @@ class Retriever(Protocol):
         """Return the best ``depth`` chunks of each query (id to text) by each of the sources ``only``."""
         ...
 
+    def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
+        ...
+
+    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
+        """Return an encoder's vectors of the chunks with these ids, (n, d) float32 unit rows."""
+        ...
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -47,8 +57,10 @@ class Candidate:
     ``found`` maps each source that ranks the chunk to (rank from 1, score). ``ensemble`` is the soft vote in [0, 1] and
     ``rank`` the chunk's place by it, both None when no list of the vote holds the chunk. ``drawn`` tells that only
     chance proposed it; ``preferred_by`` names the encoders that rank it above every judged passage. ``cross`` is the
-    cross-encoder's logit, if it was asked; ``without_cross`` says why it does not count, ``over_budget`` that it had no
-    time for this one.
+    cross-encoder's logit, if it was asked, and ``probability`` what that is worth on this corpus, where it could be
+    calibrated; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this one.
+    ``to_query`` and ``to_judged`` are its cosines with the query and with the judged passage most like it, and
+    ``evidence`` in [0, 1] is how much speaks for its being an answer; all three only where a filter asks for them.
     """
 
     chunk: Chunk
@@ -58,8 +70,12 @@ class Candidate:
     drawn: bool
     preferred_by: tuple[str, ...]
     cross: float | None = None
+    probability: float | None = None
     without_cross: str = ""
     over_budget: bool = False
+    to_query: float | None = None
+    to_judged: float | None = None
+    evidence: float | None = None
     verdict: str | None = None
     reason: str = ""
     reviewer: str | None = None
@@ -72,7 +88,9 @@ class Case:
     ``positives`` are the chunks that hold a judged span, first the one that the ensemble ranks highest, and
     ``positive_votes`` the ensemble's (rank, score) of each, None where no list of the vote holds it; ``spans`` are the
     judged spans themselves as (document, start, end). ``encoders`` names those that searched. ``positive_cross`` are
-    the logits of the first positives, empty where the cross-encoder was not asked.
+    the logits of the first positives, empty where the cross-encoder was not asked, and ``positive_cross_ranks`` the
+    ensemble's ranks of these. ``query_to_judged`` is the query's cosine with the judged passage nearest to it, where a
+    filter asks for it.
     """
 
     query: str
@@ -84,6 +102,8 @@ class Case:
     encoders: tuple[str, ...]
     candidates: list[Candidate]
     positive_cross: list[float] = field(default_factory=list)
+    positive_cross_ranks: list[int | None] = field(default_factory=list)
+    query_to_judged: float | None = None
 
     def open(self) -> list[Candidate]:
         """Return the candidates nobody has decided about."""

@@ -6,8 +6,8 @@ each one it rejects. What it does not name, it lets pass.
 
 from __future__ import annotations
 
-from mining.filters_cross import cross_bounds, cross_encoder
-from mining.filters_encoders import encoder_agreement, too_easy
+from mining.filters_cross import calibrated, cross_bounds, cross_encoder, evidence
+from mining.filters_encoders import encoder_agreement, nearer_than_judged, too_easy
 from mining.filters_judged import judged_passages, near_duplicates, siblings
 from mining.findings import Filter
 
@@ -16,8 +16,13 @@ FILTERS: dict[str, Filter] = {
     "near_duplicates": near_duplicates,
     "cross_encoder": cross_encoder,
     "cross_bounds": cross_bounds,
+    "calibrated": calibrated,
+    "evidence": evidence,
     "encoder_agreement": encoder_agreement,
+    "nearer_than_judged": nearer_than_judged,
     "too_easy": too_easy,
 }
 # Those that cannot act before the cross-encoder was asked.
-ASK_CROSS_ENCODER = frozenset({"cross_encoder", "cross_bounds"})
+ASK_CROSS_ENCODER = frozenset({"cross_encoder", "cross_bounds", "calibrated", "evidence"})
+# Those that need vectors of the candidates.
+ASK_LIKENESS = frozenset({"evidence", "nearer_than_judged"})

@@ -37,6 +37,47 @@ def cross_bounds(case: Case, settings: MineSettings) -> dict[str, Finding]:
     return _by_logit(case, settings, lambda logit: _bound(logit, settings))
 
 
+def calibrated(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Compare the probability that a passage with this logit answers, calibrated on this corpus, with fixed bounds.
+
+    Where there were too few queries to calibrate by, the encoders' agreement decides.
+    """
+    findings = _by_logit(case, settings, lambda _: None)
+    for candidate in case.open():
+        if candidate.drawn or candidate.cross is None or candidate.without_cross:
+            continue
+        if candidate.probability is None:
+            finding = agreed(case, candidate, settings)
+        else:
+            finding = _bound_probability(candidate.probability, settings)
+        if finding is not None:
+            findings[candidate.chunk.id] = finding
+    return findings
+
+
+def evidence(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Reject what most speaks for: cross-encoder, likeness to a judged passage and words together (mining.evidence).
+
+    The bounds are percentiles of all candidates weighed in this language. Where the cross-encoder does not count the
+    other two decide.
+    """
+    doubtful, relevant = settings.evidence_range
+    findings: dict[str, Finding] = {}
+    for candidate in case.open():
+        if candidate.drawn:
+            continue
+        if candidate.evidence is None:
+            reason = f"only the {settings.cross_budget} that the ensemble ranks highest are weighed"
+            findings[candidate.chunk.id] = Finding(UNSELECTED, reason)
+        elif candidate.evidence > doubtful:
+            verdict = FALSE_NEGATIVE if candidate.evidence > relevant else BORDERLINE
+            reason = f"more speaks for it than for {100 * candidate.evidence:.0f} % of the candidates"
+            if candidate.without_cross:
+                reason = f"{reason}; {candidate.without_cross}"
+            findings[candidate.chunk.id] = Finding(verdict, reason)
+    return findings
+
+
 def relative_probability(logit: float, positive_logit: float) -> float:
     """Return sigmoid(logit) / sigmoid(positive_logit), exact also where both underflow."""
     return math.exp(min(_log_sigmoid(logit) - _log_sigmoid(positive_logit), 700.0))
@@ -78,6 +119,16 @@ def _bound(logit: float, settings: MineSettings) -> Finding | None:
         return Finding(FALSE_NEGATIVE, f"{said}, above {high:g}")
     if logit < low:
         return Finding(TOO_EASY, f"{said}, below {low:g}")
+    return None
+
+
+def _bound_probability(probability: float, settings: MineSettings) -> Finding | None:
+    doubtful, relevant = settings.calibrated_range
+    said = f"calibrated on this corpus, the cross-encoder gives it a probability of {probability:.2f}"
+    if probability > relevant:
+        return Finding(FALSE_NEGATIVE, f"{said}, above {relevant:g}")
+    if probability > doubtful:
+        return Finding(BORDERLINE, f"{said}, between {doubtful:g} and {relevant:g}")
     return None
 
 

@@ -34,6 +34,27 @@ def agreed(case: Case, candidate: Candidate, settings: MineSettings) -> Finding 
     return Finding(BORDERLINE, f"{reason}; {candidate.without_cross}" if candidate.without_cross else reason)
 
 
+def nearer_than_judged(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Keep what is nearer to the query than the judged passage is, and nearer to the query than to the judged passage.
+
+    The two inequalities of arXiv 2505.18366, dist(Q, D) < dist(Q, P) and dist(Q, D) < dist(P, D), on unit vectors,
+    where the nearer has the greater cosine. What fails the first is easier than the paper wants; what fails the second
+    may be another passage that answers. Few pass both.
+    """
+    findings: dict[str, Finding] = {}
+    for candidate in case.open():
+        if candidate.drawn or candidate.to_query is None or candidate.to_judged is None or case.query_to_judged is None:
+            continue
+        to_query = candidate.to_query
+        if to_query <= case.query_to_judged:
+            reason = f"cosine {to_query:.3f} with the query, the judged passage has {case.query_to_judged:.3f}"
+            findings[candidate.chunk.id] = Finding(TOO_EASY, reason)
+        elif to_query <= candidate.to_judged:
+            reason = f"cosine {candidate.to_judged:.3f} with a judged passage, {to_query:.3f} with the query"
+            findings[candidate.chunk.id] = Finding(BORDERLINE, reason)
+    return findings
+
+
 def too_easy(case: Case, settings: MineSettings) -> dict[str, Finding]:
     """Reject what the ensemble scores below the share ``easy_share`` of its score for the best judged passage.
 

@@ -24,10 +24,12 @@ from indexing.stores import BM25
 from mining.agreement import Agreement
 from mining.candidates import Candidate, Case, Corpus, Retriever, find_candidates, rank, retrieve
 from mining.decisions import apply_decisions, by_query
-from mining.filters import ALWAYS, ASK_CROSS_ENCODER, FILTERS
+from mining.evidence import weigh
+from mining.filters import ALWAYS, ASK_CROSS_ENCODER, ASK_LIKENESS, FILTERS
 from mining.findings import Filter
 from mining.language import language
 from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
+from mining.likeness import measure_likeness
 from mining.pair_scores import Judge
 from mining.relabel import propose_positives
 from mining.scoring import Progress, score_candidates
@@ -46,7 +48,8 @@ class MineReport:
 
     ``skipped_queries`` have no judged passage in this index. ``removed`` maps each filter to its verdicts' counts,
     ``decided`` counts the rows that a person decided. ``random_missing`` is how many random negatives the share lacks
-    because too few chunks were free to draw. ``agreement`` is None when the cross-encoder filter is not configured.
+    because too few chunks were free to draw. ``agreement`` is how the cross-encoder was found to judge each
+    language, None when no filter asks it.
     """
 
     ledger: str
@@ -59,7 +62,7 @@ class MineReport:
     removed: dict[str, dict[str, int]]
     decided: int
     random_missing: int
-    agreement: Agreement | None
+    agreement: dict[str, Agreement] | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the report with the keys other programs rely on."""
@@ -96,10 +99,12 @@ def mine(
     decided = sum(apply_decisions(case, of_query.get(case.query, [])) for case in cases)
     removed["judged_passages"] = _apply(ALWAYS["judged_passages"], cases, settings)
     removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
-    agreement: Agreement | None = None
+    agreement: dict[str, Agreement] | None = None
     for name in settings.filters:
         if name in ASK_CROSS_ENCODER and agreement is None:
             agreement = score_candidates(cases, cross_encoder, settings, home, tell)
+        if name == "evidence":
+            weigh(cases, settings)
         removed[name] = _apply(FILTERS[name], cases, settings)
     for case in cases:
         propose_positives(case, (BM25, *searcher.release.encoders), settings)
@@ -160,6 +165,8 @@ def _gather(
                     candidates=find_candidates(retrieved, sources, query, positives, chunks, settings.depth),
                 )
             )
+        if ASK_LIKENESS.intersection(settings.filters):
+            measure_likeness(cases[start:], searcher)
         tell("searching", len(cases), len(ids))
     return cases
 

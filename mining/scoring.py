@@ -1,13 +1,15 @@
-"""The cross-encoder is asked: first on a sample, to see whether it can be believed on this corpus, then on the rest."""
+"""The cross-encoder is asked: per language first on a sample, to see whether it can be believed, then on the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chunking.document import Chunk
 from indexing.home import Home
-from mining.agreement import Agreement, choose_sample, measure_agreement
+from mining.agreement import Agreement, choose_sample, measure_agreement, measure_reviewed
+from mining.calibration import calibrate
 from mining.candidates import Candidate, Case
 from mining.language import language
 from mining.pair_scores import Judge, PairScores
@@ -26,28 +28,26 @@ _CASES_PER_BATCH = 8
 
 def score_candidates(
     cases: Sequence[Case], judge: Judge | None, settings: MineSettings, home: Home, tell: Progress
-) -> Agreement:
+) -> dict[str, Agreement]:
     """Score the judged passages and the hardest open candidates of each query, and say whether the scores count.
 
-    Candidates that cannot be judged, or whose scores are not believed, get the reason in ``without_cross``.
+    Each language of the queries is measured and believed, or not, by itself, and has its entry. Candidates that cannot
+    be judged, or whose scores are not believed, get the reason in ``without_cross``; the others are calibrated.
     """
+    names = sorted({case.language for case in cases})
     if judge is None:
-        return _distrust_all(cases, Agreement(None, 0, 0, "none is configured"))
-    readable = [case for case in cases if _can_judge(judge, case)]
-    unreadable = [case for case in cases if not _can_judge(judge, case)]
-    _distrust_all(unreadable, Agreement(None, 0, 0, "it cannot judge the language of this query"))
-    if not readable:
-        return Agreement(None, 0, 0, "it cannot judge the language of these queries")
+        return {name: _distrust_all(_of(cases, name), "none is configured") for name in names}
     scores = PairScores(home, judge)
-    sample = choose_sample(readable, settings.agreement_sample, settings.seed)
-    _score(sample, judge, scores, settings, lambda done: tell("cross-encoder on a sample", done, len(sample)))
-    agreement = measure_agreement(sample, settings.minimum_agreement)
-    if agreement.distrust:
-        return _distrust_all(readable, agreement)
-    sampled = {case.query for case in sample}
-    rest = [case for case in readable if case.query not in sampled]
-    _score(rest, judge, scores, settings, lambda done: tell("cross-encoder", done, len(rest)))
-    return agreement
+    agreements: dict[str, Agreement] = {}
+    for name in names:
+        of_language = _of(cases, name)
+        readable = [case for case in of_language if _can_judge(judge, case)]
+        unreadable = [case for case in of_language if not _can_judge(judge, case)]
+        agreement = _distrust_all(unreadable, "it cannot judge the language of this query")
+        if readable:
+            agreement = _score_language(readable, judge, scores, settings, tell)
+        agreements[name] = agreement
+    return agreements
 
 
 def passage_text(chunk: Chunk) -> str:
@@ -58,16 +58,35 @@ def passage_text(chunk: Chunk) -> str:
     return chunk.encoder_text or chunk.text
 
 
+def _score_language(
+    cases: Sequence[Case], judge: Judge, scores: PairScores, settings: MineSettings, tell: Progress
+) -> Agreement:
+    sample = choose_sample(cases, settings.agreement_sample, settings.seed)
+    _score(sample, judge, scores, settings, lambda done: tell("cross-encoder on a sample", done, len(sample)))
+    agreement = measure_agreement(sample, settings.minimum_agreement)
+    if agreement.distrust:
+        _distrust_all(cases, agreement.distrust)
+        return agreement
+    sampled = {case.query for case in sample}
+    rest = [case for case in cases if case.query not in sampled]
+    _score(rest, judge, scores, settings, lambda done: tell("cross-encoder", done, len(rest)))
+    return replace(agreement, calibration=calibrate(cases, settings.seed), reviewed=measure_reviewed(cases))
+
+
+def _of(cases: Sequence[Case], name: str) -> list[Case]:
+    return [case for case in cases if case.language == name]
+
+
 def _can_judge(judge: Judge, case: Case) -> bool:
     return judge.judges(case.language) and any(judge.judges(language(p.text)) for p in case.positives[:_POSITIVES])
 
 
-def _distrust_all(cases: Sequence[Case], agreement: Agreement) -> Agreement:
+def _distrust_all(cases: Sequence[Case], why: str) -> Agreement:
     for case in cases:
         for candidate in case.open():
-            candidate.without_cross = f"cross-encoder not used: {agreement.distrust}"
+            candidate.without_cross = f"cross-encoder not used: {why}"
             candidate.over_budget = False
-    return agreement
+    return Agreement(None, 0, 0, why)
 
 
 def _score(
@@ -81,8 +100,11 @@ def _score(
         batch = cases[start : start + _CASES_PER_BATCH]
         asked: list[tuple[Case, list[Chunk], list[Candidate]]] = []
         for case in batch:
-            positives = [p for p in case.positives[:_POSITIVES] if judge.judges(language(p.text))]
-            asked.append((case, positives, _shortlist(case, judge, settings.cross_budget)))
+            votes = zip(case.positives[:_POSITIVES], case.positive_votes[:_POSITIVES], strict=True)
+            readable = [(chunk, vote) for chunk, vote in votes if judge.judges(language(chunk.text))]
+            case.positive_cross_ranks = [vote[0] if vote else None for _, vote in readable]
+            candidates = _shortlist(case, judge, settings.cross_budget) + _reviewed(case, judge)
+            asked.append((case, [chunk for chunk, _ in readable], candidates))
         pairs = [
             (case.text, passage_text(chunk))
             for case, positives, candidates in asked
@@ -107,3 +129,9 @@ def _shortlist(case: Case, judge: Judge, budget: int) -> list[Candidate]:
     for candidate in readable[budget:]:
         candidate.over_budget = True
     return readable[:budget]
+
+
+def _reviewed(case: Case, judge: Judge) -> list[Candidate]:
+    """What people decided about: scored to see whether the cross-encoder agrees with them."""
+    decided = [candidate for candidate in case.candidates if candidate.reviewer is not None]
+    return [candidate for candidate in decided if judge.judges(language(candidate.chunk.text))]

@@ -458,6 +458,9 @@ def test_runs_cover_every_query_and_source(prepared: Home, folder: Path) -> None
     assert runs["bm25"]["q2"] == {}
     vectors = searcher.document_vectors("wordllama")
     assert vectors.shape == (len(searcher.chunk_ids), 256)
+    some = searcher.chunk_ids[::-2]
+    rows = [searcher.chunk_ids.index(chunk) for chunk in some]
+    assert (searcher.chunk_vectors("wordllama", some) == vectors[rows]).all()
     query = searcher.embed(["relief valve"])["wordllama"][0]
     exact = dict(zip(searcher.chunk_ids, (vectors @ query).tolist(), strict=True))
     assert runs["wordllama"]["q1"] == pytest.approx({c: exact[c] for c in runs["wordllama"]["q1"]}, abs=1e-5)

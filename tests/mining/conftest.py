@@ -53,6 +53,17 @@ def words(name: str) -> str:
     return " ".join(f"{name}w{i}" for i in range(20))
 
 
+def unit(encoder: str, text: str) -> np.ndarray:
+    """A unit vector for a text: of two dimensions, at the angle that ``at N`` in it gives in degrees, else by chance.
+
+    The second encoder doubles the angle.
+    """
+    words = text.split()
+    degrees = float(words[words.index("at") + 1]) if "at" in words else float(len(text) % 90)
+    angle = np.radians(degrees * (1 + ENCODERS.index(encoder)))
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
 @dataclass
 class TableSearcher:
     """``scores``: source → query → chunk → score."""
@@ -73,6 +84,12 @@ class TableSearcher:
             "c0", {}, (GenerationEncoder(MINILM, "a" * 64), GenerationEncoder(WORDLLAMA, "b" * 64))
         )
     )
+
+    def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
+        return {name: np.stack([unit(name, text) for text in queries]) for name in ENCODERS}
+
+    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
+        return np.stack([unit(encoder, self.chunks[chunk].text) for chunk in chunks])
 
     def runs(
         self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.agreement import choose_sample, measure_agreement, roc_area
+from mining.agreement import area_at_equal_rank, choose_sample, measure_agreement, measure_reviewed, roc_area
 from mining.candidates import Candidate, Case
 
 
@@ -18,7 +18,7 @@ def scored(world: SimpleNamespace, name: str, positives: list[float], unjudged: 
         Candidate(world.chunk(f"{name}{i}", "d", i, "x"), {}, 0.5, 1 + i, drawn=False, preferred_by=(), cross=logit)
         for i, logit in enumerate(unjudged)
     ]
-    return Case(name, "text", "en", (), (), (), (), candidates, positives)
+    return Case(name, "text", "en", (), (), (), (), candidates, positives, [1 for _ in positives])
 
 
 def test_known_areas() -> None:
@@ -87,3 +87,67 @@ def test_sample_does_not_depend_on_order(world: SimpleNamespace) -> None:
     assert len({case.query for case in chosen}) == 10
     assert chosen != choose_sample(cases, 10, seed=4)
     assert len(choose_sample(cases[:4], 10, seed=3)) == 4
+
+
+def ranked(world: SimpleNamespace, name: str, positive: tuple[int | None, float], unjudged: dict[int, float]) -> Case:
+    candidates = [
+        Candidate(
+            world.chunk(f"{name}{rank}", "d", rank, "x"), {}, 0.5, rank, drawn=False, preferred_by=(), cross=logit
+        )
+        for rank, logit in unjudged.items()
+    ]
+    return Case(name, "text", "en", (), (), (), (), candidates, [positive[1]], [positive[0]])
+
+
+def test_at_equal_rank_only_ranks_of_one_band_meet(world: SimpleNamespace) -> None:
+    cases = [
+        # Level 2; the judged passage at rank 1 lies 3 above it.
+        ranked(world, "a", (1, 5.0), {2: 3.0, 3: 1.0}),
+        # Level -8; rank 1 lies 2 above it, rank 5 2 below. The judged passage at rank 3 lies .5 above.
+        ranked(world, "b", (3, -7.5), {1: -6.0, 5: -10.0}),
+        # Not in the ensemble's list: nothing to compare with.
+        ranked(world, "c", (None, 50.0), {40: 0.0}),
+    ]
+    # a: 3 > 2, of b. b at ranks 2 to 3: .5 against 1 and -1, of a.
+    assert area_at_equal_rank(cases) == pytest.approx((1 + 1 / 2) / 2)
+    assert area_at_equal_rank(cases[:1]) is None
+    assert area_at_equal_rank([]) is None
+
+
+def test_a_judge_that_knows_the_rank_alone_is_at_chance(world: SimpleNamespace) -> None:
+    """Its plain area is high, for judged passages rank high; at equal rank nothing is left of it."""
+    guess = random.Random(7)
+    cases = []
+    for i in range(600):
+        ranks = list(range(1, 13))
+        judged = guess.choice([1, 1, 1, 2, 2, 4])
+        ranks.remove(judged)
+        # Ranks of one band score alike, and each query at a level of its own.
+        level = guess.gauss(0, 5)
+        logits = {rank: level - rank.bit_length() + guess.gauss(0, 1) for rank in ranks}
+        cases.append(ranked(world, f"q{i}", (judged, level - judged.bit_length() + guess.gauss(0, 1)), logits))
+    assert measure_agreement(cases, 0.0).auc > 0.8  # type: ignore[operator]
+    adjusted = measure_agreement(cases, 0.0).at_equal_rank
+    # 600 areas with a standard deviation of at most .5: .02; what is left of the query's level is small beside it.
+    assert adjusted == pytest.approx(0.5, abs=0.08)
+
+
+def test_people_are_asked_too(world: SimpleNamespace) -> None:
+    cases = [scored(world, "a", [1.0], [3.0, -2.0, 0.0, 9.0]), scored(world, "b", [10.0], [9.0])]
+    assert measure_reviewed(cases) is None
+    for case, place, verdict in [
+        (cases[0], 0, "relevant"),  # 2 above the judged passage
+        (cases[0], 1, "kept"),  # 3 below
+        (cases[0], 2, "borderline"),  # undecided
+        (cases[1], 0, "false_negative"),  # 1 below
+    ]:
+        case.candidates[place].verdict, case.candidates[place].reviewer = verdict, "mk"
+    cases[0].candidates[3].verdict = "kept"  # by a rule: not a person's word
+    reviewed = measure_reviewed(cases)
+    assert reviewed is not None
+    assert (reviewed.relevant, reviewed.irrelevant, reviewed.auc) == (2, 1, 1.0)
+    cases[1].candidates[0].verdict = "kept"
+    cases[0].candidates[1].verdict = "false_negative"
+    reviewed = measure_reviewed(cases)
+    assert reviewed is not None
+    assert reviewed.auc == 0.5  # relevant at 2 and -3, irrelevant at -1

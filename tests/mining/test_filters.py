@@ -157,6 +157,29 @@ def test_cross_encoder_on_terse_text(world: SimpleNamespace) -> None:
     assert verdicts(FILTERS["cross_encoder"], of, MineSettings(floor=0.1)) == {"n": "too_easy"}
 
 
+@pytest.mark.parametrize(
+    ("probability", "verdict"), [(0.71, "false_negative"), (0.7, "borderline"), (0.5, None), (0.0, None)]
+)
+def test_calibrated_probability(world: SimpleNamespace, probability: float, verdict: str | None) -> None:
+    one = candidate(world.chunk("n", "d", 0, "x"), cross=-50.0, probability=probability)
+    of = case([world.chunk("p", "d", 5, "y")], [one], (0.0,))
+    assert verdicts(FILTERS["calibrated"], of) == ({"n": verdict} if verdict else {})
+    found = FILTERS["calibrated"](of, MineSettings(calibrated_range=(0.0, 0.0)))
+    if probability:
+        assert found["n"].reason == (
+            f"calibrated on this corpus, the cross-encoder gives it a probability of {probability:.2f}, above 0"
+        )
+
+
+def test_what_could_not_be_calibrated_is_left_to_the_encoders(world: SimpleNamespace) -> None:
+    of = case(
+        [world.chunk("p", "d", 5, "y")],
+        [candidate(world.chunk(str(n), "d", n, "x"), cross=9.0, preferred_by=ENCODERS[:n]) for n in range(4)],
+        (0.0,),
+    )
+    assert verdicts(FILTERS["calibrated"], of) == {"3": "borderline"}
+
+
 def test_where_the_cross_encoder_does_not_count_the_encoders_decide(world: SimpleNamespace) -> None:
     why = "cross-encoder not used: it cannot judge the language of this query"
     # A score that is not believed must not decide, however clear it is.
@@ -206,6 +229,43 @@ def test_too_easy_without_a_cross_encoder(world: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize(
+    ("to_query", "to_judged", "verdict"),
+    [
+        (0.7, 0.6, None),  # nearer to the query than the judged passage at .5, and than to the judged passage
+        (0.5, 0.1, "too_easy"),  # not nearer: equal
+        (0.4, 0.9, "too_easy"),  # fails both: it is easy
+        (0.7, 0.7, "borderline"),
+        (0.7, 0.8, "borderline"),
+        (None, None, None),
+    ],
+)
+def test_two_inequalities(
+    world: SimpleNamespace, to_query: float | None, to_judged: float | None, verdict: str | None
+) -> None:
+    of = case(
+        [world.chunk("p", "d", 5, "y")],
+        [candidate(world.chunk("n", "d", 0, "x"), to_query=to_query, to_judged=to_judged)],
+    )
+    of.query_to_judged = 0.5
+    assert verdicts(FILTERS["nearer_than_judged"], of) == ({"n": verdict} if verdict else {})
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [(0.61, "borderline"), (0.6, None), (0.8, "borderline"), (0.81, "false_negative"), (None, "unselected")],
+)
+def test_evidence(world: SimpleNamespace, evidence: float | None, verdict: str | None) -> None:
+    why = "cross-encoder not used: none is configured"
+    for without in ("", why):
+        one = candidate(world.chunk("n", "d", 0, "x"), evidence=evidence, without_cross=without)
+        found = FILTERS["evidence"](case([world.chunk("p", "d", 5, "y")], [one]), SETTINGS)
+        assert {name: finding.verdict for name, finding in found.items()} == ({"n": verdict} if verdict else {})
+        if verdict == "borderline":
+            said = f"more speaks for it than for {100 * (evidence or 0):.0f} % of the candidates"
+            assert found["n"].reason == (f"{said}; {why}" if without else said)
+
+
+@pytest.mark.parametrize(
     ("cross", "verdict"), [(0.1, "false_negative"), (0.0, None), (-11.0, None), (-11.1, "too_easy")]
 )
 def test_bounds_of_the_logit(world: SimpleNamespace, cross: float, verdict: str | None) -> None:
@@ -229,11 +289,13 @@ def test_relative_probability_is_the_ratio_of_sigmoids(a: float, b: float) -> No
 def test_filters_only_speak_of_open_candidates(world: SimpleNamespace, name: str) -> None:
     """The contract of the family: known verdicts, a reason, nothing about what is decided, and nothing changed."""
     judged = world.chunk("p", "d", 0, "x")
-    bad = {"preferred_by": ENCODERS, "cross": 9.0, "ensemble": 0.01}
+    bad: dict[str, Any] = {"preferred_by": ENCODERS, "cross": 9.0, "probability": 0.99, "ensemble": 0.01}
+    bad |= {"evidence": 0.99, "to_query": 0.1, "to_judged": 0.9}
     decided = candidate(judged, **bad, verdict="kept", reason="decided by mk")
     loose = candidate(judged, **bad)
     for one in (decided, loose):
         of = case([judged], [one], (0.0,), ((1, 1.0),))
+        of.query_to_judged = 0.5
         found = {**ALWAYS, **FILTERS}[name](of, SETTINGS)
         assert set(found) == (set() if one is decided else {"p"})
         assert all(finding.verdict in VERDICTS and finding.reason for finding in found.values())

@@ -138,9 +138,49 @@ def test_budget(town: Town, home: Home) -> None:
 def test_agreement_is_measured_and_written_down(town: Town, home: Home) -> None:
     ledger = town.mine(home, town.judge)
     # Seven candidates were scored against the judged passage, and all lie below it.
-    assert ledger.manifest["agreement"] == {"auc": 1.0, "queries": 1, "pairs": 7, "distrust": ""}
+    # One query: none of another to compare with at equal rank, none to calibrate by, and nobody decided anything.
+    assert ledger.manifest["agreement"] == {
+        "en": {
+            "auc": 1.0,
+            "queries": 1,
+            "pairs": 7,
+            "distrust": "",
+            "at_equal_rank": None,
+            "calibration": None,
+            "reviewed": None,
+        }
+    }
     assert town.report.agreement is not None
-    assert town.report.agreement.auc == 1.0
+    assert town.report.agreement["en"].auc == 1.0
+
+
+def test_each_language_is_believed_by_itself(town: Town, home: Home) -> None:
+    """A cross-encoder that claims Japanese and ranks it backwards filters the English queries all the same."""
+    judge = town.world.TableJudge({**town.judge.logits, "規": 9.0}, town.judge.default, languages=("en", "ja"))
+    town.queries.append(town.world.query("j", "締付トルクはいくつですか"))
+    texts = {"right": "締 付 ト ル ク は 五", "wrong": "規 格 の 名 前", "other": "規 定 の 温 度"}
+    made = {name: town.world.chunk(name, name, 0, text) for name, text in texts.items()}
+    town.chunks.update(made)
+    for table in town.searcher.scores.values():
+        table["j"] = {"wrong": 0.9, "right": 0.8, "other": 0.7}
+    town.projection = town.world.projection({"q": [town.chunks["judged"]], "j": [made["right"]]})
+    ledger = town.mine(home, judge)
+    agreement = ledger.manifest["agreement"]
+    assert (agreement["en"]["auc"], agreement["en"]["distrust"]) == (1.0, "")
+    assert (agreement["ja"]["auc"], agreement["ja"]["distrust"]) == (
+        0.0,
+        "its agreement with the judgements is 0.00, below 0.75",
+    )
+    assert verdicts(ledger)["better"] == "false_negative"
+    assert verdicts(ledger, "j") == {"right": "duplicate", "wrong": "borderline", "other": "kept"}
+    why = "cross-encoder not used: its agreement with the judgements is 0.00, below 0.75"
+    assert reasons(ledger, "j")["wrong"] == f"2 of 2 encoders rank it above the judged passage; {why}"
+
+
+def test_what_people_decided_is_compared(town: Town, home: Home) -> None:
+    decided = [decision(town, "better", "false_negative"), decision(town, "easy", "kept")]
+    ledger = town.mine(home, town.judge, decisions=decided)
+    assert ledger.manifest["agreement"]["en"]["reviewed"] == {"relevant": 1, "irrelevant": 1, "auc": 1.0}
 
 
 def test_a_cross_encoder_that_disagrees_is_not_used(town: Town, home: Home) -> None:
@@ -218,8 +258,8 @@ def test_people_win(town: Town, home: Home) -> None:
     assert (row.reason, row.reviewer) == ("decided by mk on 2026-11-02", "mk")
     assert [row.chunk for row in ledger.rows if row.reviewer] == ["better", "hard1", "sibling"]
     assert town.report.decided == 3
-    # Nobody needs a machine's opinion of what a person decided.
-    assert not any("better" in passage for _, passage in town.judge.asked)
+    # The machine's opinion of what a person decided is asked to be compared, and changes nothing.
+    assert row.cross_score == pytest.approx(logit(0.3))
 
 
 @pytest.mark.parametrize("verdict", ["kept", "borderline", "too_easy"])
