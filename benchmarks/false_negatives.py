@@ -1,12 +1,13 @@
 """False negatives, planted: how many true answers each filter leaves among the mined negatives, and at what price.
 
     python benchmarks/false_negatives.py --home HOME --cranfield $DATA/cranfield
-    python benchmarks/false_negatives.py --home HOME --samples
+    python benchmarks/false_negatives.py --home HOME --samples --budget 30
 
 Of every query with several judged places all but one of the highest grade, chosen by a seed, are held back; negatives
 are mined with the one that is left. What was held back and is kept as a hard negative is a false one. The corpus is
 ingested into HOME at the first run, with the encoders that SPECMINE_PROFILE names. Bounds are tuned on half of the
-queries, by a hash of their ids, and reported for both halves.
+queries, by a hash of their ids, and reported for both halves. In few documents the cap per document takes candidates
+from far down, so that the cross-encoder has to read more of them (``--budget``).
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--cranfield", type=Path, help="the folder with corpus.jsonl, queries.jsonl and qrels/")
     parser.add_argument("--samples", action="store_true")
+    parser.add_argument("--budget", type=int, default=PLAIN.cross_budget, help="candidates of a query that are judged")
     arguments = parser.parse_args()
     if (arguments.cranfield is None) is not arguments.samples:
         parser.error("give either --cranfield FOLDER or --samples")
@@ -181,6 +183,7 @@ def main() -> None:
     answers = {(query, chunk) for query in left.units for chunk in full.positives(query)}
 
     def run(setting: MineSettings) -> Kept:
+        setting = replace(setting, cross_budget=arguments.budget)
         report = mine(searcher, asked, left, searcher.cross_encoder, setting, home)
         for language, agreement in (report.agreement or {}).items():
             measured.setdefault(language, repr(agreement))
