@@ -90,7 +90,7 @@ def _ask(session: Session, book: Catalogue, ledger: Ledger, result: dict[str, An
     decided = 0
     with _keys() as keys:
         for number, entry in enumerate(result["queue"], start=1):
-            show_review.pair(session.console, entry, number, result["waiting"])
+            show_review.pair(session.console, entry, number, len(result["queue"]))
             key = next((key for key in keys if key in (*KEYS, _SKIP, *_QUIT)), _QUIT[0])
             if key in _QUIT:
                 break

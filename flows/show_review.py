@@ -27,7 +27,7 @@ def pair(console: Console, entry: Mapping[str, Any], number: int, total: int) ->
     console.print(Text(printable(entry["query_text"] or entry["query"]), style="bold"))
     console.print()
     judged, candidate = entry["judged"], entry["candidate"]
-    texts = marked(judged["text"] if judged else "", candidate["text"] if candidate else "")
+    texts = marked(_text(judged), _text(candidate))
     columns = Table(expand=True, show_lines=False, padding=(0, 1))
     columns.add_column("judged: answers the query", ratio=1, overflow="fold")
     columns.add_column("candidate: does it answer too?", ratio=1, overflow="fold")
@@ -50,6 +50,13 @@ def marked(judged: str, candidate: str) -> tuple[Text, Text]:
         left.append("".join(first[a:b]), style="" if kind == "equal" else "underline cyan")
         right.append("".join(second[c:d]), style="" if kind == "equal" else "underline yellow")
     return left, right
+
+
+def _text(passage: Mapping[str, Any] | None) -> str:
+    """Return a passage as a reader sees it: under the header of a table that begins before it."""
+    if passage is None:
+        return ""
+    return f"{passage['lead']}\n{passage['text']}" if passage["lead"] else str(passage["text"])
 
 
 def _place(passage: Mapping[str, Any] | None) -> Text:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from flows import show_review
 from flows.cli import main
 from flows.show_review import marked
 from mining.review import ANSWERS
@@ -179,6 +181,17 @@ def test_what_differs_is_marked() -> None:
     assert (styled(judged), styled(candidate)) == (["25"], ["30"])
     judged, candidate = marked("M8ボルトを25Nmで締める", "M8ボルトを30Nmで締める")
     assert (styled(judged), styled(candidate)) == (["25Nm"], ["30Nm"])
+
+
+def test_a_part_of_a_table_is_shown_under_its_header() -> None:
+    console = Console(width=100, record=True)
+    row = {"document": "d", "section": "2", "pages": [1, 1], "lead": "Bolt  Torque", "text": "M8  25 Nm"}
+    entry = {"query": "q1", "query_text": "torque?", "verdict": "borderline", "reason": "why [x]"}
+    show_review.pair(console, {**entry, "judged": None, "candidate": row}, 2, 3)
+    shown = console.export_text()
+    assert [word in shown for word in ("2 of 3", "Bolt  Torque", "M8  25 Nm", "why [x]", "(not in the index)")] == [
+        True
+    ] * 5
 
 
 def test_texts_that_are_not_alike_are_left_plain() -> None:
