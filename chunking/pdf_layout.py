@@ -177,14 +177,15 @@ def _is_marked(line: PdfLine) -> bool:
 def _is_contents(lines: Sequence[PdfLine], goes_on: bool) -> bool:
     """Whether a page is one of a table of contents or an index: most lines end in a page number, with dots before it.
 
-    Without dots where it says "Contents" or "Index" above them, or ``goes_on``: the page before is one.
+    Without dots where it says "Contents" or "Index" above them, or ``goes_on``: the page before is one. A third of the
+    lines is then enough, for long entries take two.
     """
     lines = [line for line in lines if not line.frame]
     dotted = sum(1 for line in lines if _DOTTED.search(line.text))
     numbered = sum(1 for line in lines if _LEADER.search(line.text))
     announced = goes_on or any(_LIST_OF_PAGES.fullmatch(line.text) for line in lines[:4])
     entries = sum(1 for line in lines if _ENTRY.search(line.text) or _LEADER.search(line.text)) if announced else 0
-    if announced and len(lines) >= 8 and entries * 2 > len(lines):
+    if announced and len(lines) >= 8 and entries * (3 if goes_on else 2) > len(lines):
         return True
     return len(lines) >= 4 and (dotted * 2 > len(lines) or (dotted >= 3 and numbered * 3 > len(lines) * 2))
 

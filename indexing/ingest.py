@@ -55,7 +55,7 @@ from indexing.stores import BM25, PointBatch
 from indexing.vectors import load_vectors
 
 # Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 21
+READER_VERSION = 22
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),

@@ -239,6 +239,19 @@ def test_an_index_of_wrapped_entries_in_close_columns_is_contents(tmp_path: Path
     assert [int(number) for _, number in entries] == list(range(100, 180))
 
 
+def test_an_index_goes_on_over_pages_whose_entries_take_two_lines(tmp_path: Path, draw_pdf: Any) -> None:
+    short = [f"valve of kind {n}, page {n}," for n in range(20)]
+    long = [line for n in range(9) for line in (f"valve for work with acids, as the {n}th table has it", f"page {n},")]
+    notes = [f"{line} and other fluids" for line in long]  # a third of the lines would be seven
+    pages = [lines(["The text ends here."]), [("Index", 72, 720, 18, BOLD), *lines(short)]]
+    pages += [lines(["Things of the seventh kind", *long]), lines([*notes[:15], *short[:5]])]
+    document = read(draw_pdf(tmp_path / "a.pdf", pages))
+    kinds = {block.page: block.kind for block in document.blocks}
+    assert kinds[2] == "contents"
+    assert texts(document, "contents")[0].splitlines()[21:] == ["Things of the seventh kind", *long]
+    assert "and other fluids" not in texts(document, "contents")[0]
+
+
 def test_two_columns_with_a_heading_over_both_a_footnote_and_a_figure(tmp_path: Path, draw_pdf: Any) -> None:
     def column(x: float, top: float, first: str, count: int) -> list[Any]:
         texts = [f"{first} words that fill line {i:02} of column" for i in range(count)]
