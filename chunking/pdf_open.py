@@ -5,6 +5,7 @@ Where the file holds more page objects, pypdf walks the page tree, and too small
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ def open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, list[str]]:
     Raises PdfiumError where pdfium cannot open the file, UnreadableError where pages would be lost.
     """
     data = path.read_bytes()  # of a path pdfium would open what that leads to by now
+    _forget_last_error()
     document = pypdfium2.PdfDocument(data)
     told, objects = len(document), count_page_objects(data)
     if objects is not None and objects <= told:
@@ -43,6 +45,12 @@ def open_pdf(path: Path) -> tuple[pypdfium2.PdfDocument, list[str]]:
     return _with_count(reader, told, held), [
         f"the page tree's /Count is {told}, but it holds {held} pages: all of them are read"
     ]
+
+
+def _forget_last_error() -> None:
+    """Have pdfium's error say "data format", for some files fail without setting it: it is that of the file before."""
+    with contextlib.suppress(pypdfium2.PdfiumError):
+        pypdfium2.PdfDocument(b"no PDF")
 
 
 def _reader(data: bytes) -> pypdf.PdfReader:

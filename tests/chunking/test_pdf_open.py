@@ -17,6 +17,7 @@ from chunking.limits import ReadLimits
 from chunking.pdf_open import open_pdf
 from chunking.pdf_streams import count_page_objects
 from chunking.read_pdf import read_pdf
+from tests.chunking.hostile import CORPUS
 from tests.chunking.hostile.pdfs import pdf, stream
 
 HELD = 12
@@ -113,3 +114,11 @@ def test_more_pages_than_the_limit_are_refused_however_few_are_told(twelve: byte
     (tmp_path / "a.pdf").write_bytes(telling(twelve, 1))
     with pytest.raises(UnreadableError, match="12 pages, more than the limit of 11"):
         read_pdf(tmp_path / "a.pdf", "a.pdf", ReadLimits(pages=11))
+
+
+def test_a_file_is_not_called_encrypted_because_the_one_before_was(tmp_path: Path) -> None:
+    for name in ("encrypted.pdf", "root_is_no_catalog.pdf"):
+        (tmp_path / name).write_bytes(CORPUS[name].make())
+    with pytest.raises(UnreadableError, match="encrypted"):
+        read_pdf(tmp_path / "encrypted.pdf", "a.pdf", ReadLimits())
+    assert read_pdf(tmp_path / "root_is_no_catalog.pdf", "b.pdf", ReadLimits()).text
