@@ -47,16 +47,25 @@ REFERENCE = "every passage, no ledger (full_softmax)"
 
 # Seven hard negatives a query and a fifth of random ones, as the defaults have it; "unfiltered" still leaves judged
 # passages and their siblings out, for nothing can be trained against them.
-_HARD = {"sources": ("random", "bm25", "encoder", "ensemble")}
+_ENSEMBLE = {"sources": ("random", "ensemble"), "filters": ()}
+_ALL = {"sources": ("random", "bm25", "encoder", "ensemble")}
 VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"sources": ("random", "ensemble"), "per_query": 1, "per_document": 1, "random_share": 0.875},
     "bm25": {"sources": ("random", "bm25"), "filters": ()},
     "encoders": {"sources": ("random", "encoder"), "filters": ()},
-    "ensemble": {"sources": ("random", "ensemble"), "filters": ()},
-    "all sources, unfiltered": {**_HARD, "filters": ()},
-    "all sources, near duplicates out": {**_HARD, "filters": ("near_duplicates",)},
-    "all sources, encoders' agreement": {**_HARD, "filters": ("near_duplicates", "encoder_agreement")},
-    "all sources, cross-encoder believed blindly": {**_HARD, "minimum_agreement": 0.0},
+    "hyperbolic": {"sources": ("random", "hyperbolic"), "filters": ()},
+    "sibling and in-document": {"sources": ("random", "sibling", "in_document"), "filters": ()},
+    "ensemble, soft voting": _ENSEMBLE,
+    "ensemble, z-scores": {**_ENSEMBLE, "fusion": "zscore"},
+    "ensemble, reciprocal rank": {**_ENSEMBLE, "fusion": "rrf"},
+    "ensemble, Borda": {**_ENSEMBLE, "fusion": "borda"},
+    "ensemble, pca": {**_ENSEMBLE, "fusion": "pca"},
+    "all sources": {**_ALL, "filters": ()},
+    "all sources, near duplicates out": {**_ALL, "filters": ("near_duplicates",)},
+    "all sources, encoders' agreement": {**_ALL, "filters": ("near_duplicates", "encoder_agreement")},
+    "all sources, cross-encoder believed": {**_ALL, "minimum_agreement": 0.0},
+    "all sources, calibrated": {**_ALL, "filters": ("near_duplicates", "calibrated"), "minimum_agreement": 0.0},
+    "all sources, evidence": {**_ALL, "filters": ("near_duplicates", "evidence")},
     "defaults": {},
 }
 
