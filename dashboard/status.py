@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.catalogue import Catalogue, MeasureRecord, RunRecord
 from indexing.generations import IndexedDocument, read_documents
 from indexing.home import Home
-from indexing.ingest import Quarantined, read_quarantine
+from indexing.quarantine import Quarantined, read_quarantine
 from indexing.releases import Release, current, list_releases
 
 _RELEASES_SHOWN = 12

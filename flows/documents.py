@@ -13,7 +13,7 @@ from chunking.sections import sections
 from chunking.stored import load
 from indexing.generations import IndexedDocument, document_folder, read_documents
 from indexing.home import MANIFEST, Home, SpecmineError
-from indexing.ingest import Quarantined, read_quarantine
+from indexing.quarantine import Quarantined, read_quarantine
 from indexing.releases import served
 
 INDEXED, QUARANTINED = "indexed", "quarantined"

@@ -9,75 +9,36 @@ continues where it was; the release served before stays until the next one is co
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chunking import docling_install
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
 from chunking.document import sha256_file
-from chunking.ocr import version as ocr_version
-from chunking.splitters import ChunkSettings
-from chunking.stored import load_chunks
-from chunking.worker import Job, Read, Unread, read_and_chunk_all
-from indexing.bm25 import document_vector
+from indexing.contents import first_release, write_content
 from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
     Generation,
-    GenerationEncoder,
     IndexedDocument,
-    document_folder,
-    fingerprint_of,
-    next_content,
     open_store,
     read_documents,
     save_generation,
     write_documents,
 )
-from indexing.home import (
-    MANIFEST,
-    Home,
-    SpecmineError,
-    is_whole,
-    read_json,
-    remove_partials,
-    write_artifact,
-    write_json,
-)
-from indexing.models import encoder_fingerprint, tokenizer_file
-from indexing.releases import BASE, Fusion, Release, current, publish
+from indexing.home import Home, SpecmineError, remove_partials
+from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
+from indexing.reading import document_key, plan_generation, read_and_keep, reader_of, trial
+from indexing.releases import Release, current, publish
 from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
-from indexing.stores import BM25, PointBatch
-from indexing.vectors import load_vectors
 
-# Bump when a reader changes what it makes of the same bytes.
-READER_VERSION = 22
 _KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
     *("characters", "dropped_lines", "tables", "table_rows", "chunks_shortened"),
 )
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A document that could not be read. ``content_hash`` is empty where not even the bytes could be.
-
-    ``when`` is the time (UTC, ISO 8601) at which it was first met as it is, empty where that was not written down.
-    ``tried`` names the bytes, the reader and the limits of the attempt: until one of them changes, there is no other.
-    """
-
-    document: str
-    reason: str
-    page: int | None
-    source: str
-    content_hash: str = ""
-    when: str = ""
-    tried: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,8 +139,8 @@ def ingest(
         out = [*removed, *renames.values()]
         kept = {name: entry for name, entry in known.items() if name not in documents and name not in out}
         kept |= _moved(known, unchanged)
-        release = _publish(home, generation, settings, served, kept, documents, out, tell)
-        _write_quarantine(home, quarantine, {file.document_id for file in found}, out)
+        release = _publish(home, generation, settings, served, known, kept, documents, out, tell)
+        write_quarantine(home, quarantine, {file.document_id for file in found}, out)
 
     seen = [*(known[name] for name in unchanged), *documents.values()]
     return IngestReport(
@@ -222,72 +183,13 @@ def _sort(
         before = refused.get(name)
         if clash := _clash(known.get(name), file):
             quarantine.append(Quarantined(name, clash, None, str(file.path), hashes[name]))
-        elif before and before.source == str(file.path) and before.tried == _trial(settings, reader, hashes[name]):
+        elif before and before.source == str(file.path) and before.tried == trial(settings, reader, hashes[name]):
             quarantine.append(before)
         elif name in known and known[name].content_hash == hashes[name]:
             unchanged[name] = file
         else:
             wanted[name] = file
     return wanted, unchanged
-
-
-def reader_of(settings: IndexSettings) -> int | str:
-    """Return what decides which text is read from a file: the reader's version and, where they are on, others' parts.
-
-    Those are the recognition's, and docling's. Raises SpecmineError if docling is to read and is not installed.
-    """
-    parts = []
-    if settings.ocr.enabled:
-        parts.append(f"{ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}")
-    if settings.reading.pdf == "docling":
-        if missing := docling_install.problem(settings.reading):
-            raise SpecmineError(missing)
-        parts.append(docling_install.identity(settings.reading))
-    return " ".join([str(READER_VERSION), *parts]) if parts else READER_VERSION
-
-
-def _trial(settings: IndexSettings, reader: int | str, content_hash: str) -> str:
-    """Return what names a reading that must end alike: the bytes, the reader and its limits."""
-    return fingerprint_of([content_hash, reader, asdict(settings.limits)])
-
-
-def plan_generation(home: Home, settings: IndexSettings) -> Generation:
-    """Return the generation that ``settings`` describe; fetches the models that are missing."""
-    encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
-    tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
-    chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
-    cut_by = ChunkSettings(**chunk_settings).fingerprint()
-    chunking = fingerprint_of([reader_of(settings), cut_by, sorted(tokenizers)])
-    return Generation(chunking, chunk_settings, tuple(encoders))
-
-
-def document_key(document_id: str, content_hash: str, generation: Generation) -> str:
-    """Return the name under which a document's chunks and vectors are kept."""
-    return fingerprint_of([document_id, content_hash, generation.chunking])[:32]
-
-
-def write_content(
-    home: Home,
-    generation: Generation,
-    settings: IndexSettings,
-    base: int | None,
-    added: Mapping[str, IndexedDocument],
-    replaced: Sequence[str],
-    tell: Progress,
-) -> int:
-    """Write the generation's next content from that of ``base`` and return its number."""
-    content = next_content(home, generation.id)
-    store = open_store(home, generation, settings.qdrant)
-    store.write(content, base, _batches(home, generation, added, tell), replaced)
-    return content
-
-
-def read_quarantine(home: Home) -> dict[str, Quarantined]:
-    """Return the documents that could not be read when they were last met, by id."""
-    path = home.root / "quarantine.json"
-    if not path.exists():
-        return {}
-    return {entry["document"]: Quarantined(**entry) for entry in read_json(path)}
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -325,87 +227,6 @@ def _clash(known: IndexedDocument | None, file: Found) -> str | None:
     if known is None or known.source == str(file.path) or is_gone(known.source):
         return None
     return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
-
-
-def read_and_keep(
-    sources: Mapping[str, Path],
-    roots: Mapping[str, Path],
-    hashes: Mapping[str, str],
-    generation: Generation,
-    home: Home,
-    settings: IndexSettings,
-    tell: Progress,
-) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
-    """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
-
-    ``hashes`` holds the SHA-256 of each file, ``roots`` the folder that a file must truly lie in, where known.
-    Returns the documents, and those that could not be read.
-    """
-    keys = {name: document_key(name, hashes[name], generation) for name in sources}
-    missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
-    incoming = home.documents / "incoming.partial"
-    jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
-    chunking = ChunkSettings(**generation.chunk_settings)
-    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
-    reader = reader_of(settings)
-    unread: list[Quarantined] = []
-    done = len(sources) - len(missing)
-    tell("reading", done, len(sources))
-    for outcome in read_and_chunk_all(
-        jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
-    ):
-        name = outcome.job.document_id
-        if isinstance(outcome, Unread):
-            tried = _trial(settings, reader, hashes[name])
-            unread.append(
-                Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
-            )
-        elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
-            unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
-        else:
-            _keep_read(home, keys[name], outcome, hashes[name], reader)
-        done += 1
-        tell("reading", done, len(sources))
-    failed = {entry.document for entry in unread}
-    documents = {
-        name: _indexed(home, keys[name], hashes[name], str(path))
-        for name, path in sources.items()
-        if name not in failed
-    }
-    return documents, unread
-
-
-def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: int | str) -> None:
-    with write_artifact(document_folder(home, key)) as partial:
-        for path in outcome.job.directory.iterdir():
-            path.rename(partial / path.name)
-        summary = {
-            "document": outcome.job.document_id,
-            "content_hash": content_hash,
-            "title": read_json(partial / "document.json")["title"],
-            "pages": outcome.pages,
-            "pages_without_text": outcome.pages_without_text,
-            "chunks": outcome.chunks,
-            "warnings": list(outcome.warnings),
-            "totals": outcome.totals,
-            "reader": reader,
-        }
-        write_json(partial / MANIFEST, summary)
-
-
-def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDocument:
-    summary = read_json(document_folder(home, key) / MANIFEST)
-    return IndexedDocument(
-        key=key,
-        content_hash=content_hash,
-        source=source,
-        title=summary["title"],
-        pages=summary["pages"],
-        pages_without_text=summary["pages_without_text"],
-        chunks=summary["chunks"],
-        warnings=summary["warnings"],
-        totals=summary["totals"],
-    )
 
 
 def _gone(
@@ -457,26 +278,12 @@ def _old_keys(known: Mapping[str, IndexedDocument], documents: Mapping[str, Inde
     }
 
 
-def _batches(
-    home: Home, generation: Generation, documents: Mapping[str, IndexedDocument], tell: Progress
-) -> Iterator[PointBatch]:
-    total = sum(entry.chunks for entry in documents.values())
-    done = 0
-    for entry in documents.values():
-        chunks = load_chunks(document_folder(home, entry.key))
-        dense = {
-            encoder.spec.name: load_vectors(home, encoder.fingerprint, entry.key) for encoder in generation.encoders
-        }
-        yield PointBatch(chunks, dense, [document_vector(chunk.encoder_text) for chunk in chunks])
-        done += len(chunks)
-        tell("writing", done, total)
-
-
 def _publish(
     home: Home,
     generation: Generation,
     settings: IndexSettings,
     served: Release | None,
+    known: Mapping[str, IndexedDocument],
     kept: Mapping[str, IndexedDocument],
     documents: Mapping[str, IndexedDocument],
     removed: Sequence[str],
@@ -484,7 +291,7 @@ def _publish(
 ) -> Release | None:
     """Write and publish the next content, unless nothing changed. Returns the release that is served now."""
     if not documents and not removed:
-        if served and kept != read_documents(home, generation.id, served.content):  # files are in another folder now
+        if served and kept != known:  # files are in another folder now
             write_documents(home, generation.id, served.content, {**kept})
         return served
     save_generation(home, generation)
@@ -499,18 +306,3 @@ def _publish(
     recent = [content - i for i in range(_KEPT_CONTENTS)]
     open_store(home, generation, settings.qdrant).keep({*recent, *([base] if base else [])})
     return release
-
-
-def first_release(generation: Generation, content: int, note: str) -> Release:
-    """Return the release of a new generation: untrained query encoders and BM25, soft voting with equal weights."""
-    fusion = Fusion("soft", dict.fromkeys((*generation.names, BM25), 1.0))
-    return Release(generation.id, content, dict.fromkeys(generation.names, BASE), fusion, note=note)
-
-
-def _write_quarantine(home: Home, entries: Sequence[Quarantined], met: set[str], removed: Sequence[str]) -> None:
-    """Keep what could not be read; what was met again and read, or is gone, leaves the list."""
-    forgotten = met | set(removed)
-    before = {name: entry for name, entry in read_quarantine(home).items() if name not in forgotten}
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
-    now = {**before, **{entry.document: replace(entry, when=entry.when or moment) for entry in entries}}
-    write_json(home.root / "quarantine.json", [asdict(now[name]) for name in sorted(now)])

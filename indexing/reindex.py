@@ -19,6 +19,7 @@ from chunking.document import sha256_file
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, save
 from chunking.tokens import TokenCounter
+from indexing.contents import first_release, write_content
 from indexing.embedding import Progress, add_missing_norms, embed_documents
 from indexing.generations import (
     Generation,
@@ -33,8 +34,8 @@ from indexing.generations import (
     write_documents,
 )
 from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, write_artifact, write_json
-from indexing.ingest import document_key, first_release, plan_generation, read_and_keep, reader_of, write_content
 from indexing.models import tokenizer_file
+from indexing.reading import document_key, plan_generation, read_and_keep, reader_of
 from indexing.releases import BASE, Release, publish, served
 from indexing.settings import IndexSettings
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chunking.splitters import ChunkSettings
+from indexing.contents import first_release, write_content
 from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
     IndexedDocument,
@@ -26,8 +27,8 @@ from indexing.generations import (
     write_documents,
 )
 from indexing.home import Home, SpecmineError, remove_partials
-from indexing.ingest import first_release, plan_generation, write_content
 from indexing.models import encoder_directory
+from indexing.reading import plan_generation
 from indexing.reindex import cut_stored
 from indexing.releases import Release, served
 from indexing.settings import IndexSettings, QdrantSettings

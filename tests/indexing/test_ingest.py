@@ -22,12 +22,14 @@ from chunking.splitters import ChunkSettings
 from chunking.stored import load, save
 from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
-from indexing import ingest as ingest_module
+from indexing import reading as reading_module
 from indexing.encoders import load_document_encoder
 from indexing.generations import IndexedDocument, present_names, read_documents, read_generation
 from indexing.home import Home, LockedHomeError, SpecmineError
-from indexing.ingest import IngestReport, ingest, read_quarantine, reader_of
+from indexing.ingest import IngestReport, ingest
 from indexing.models import fetch
+from indexing.quarantine import read_quarantine
+from indexing.reading import reader_of
 from indexing.reindex import plan_reindex, reindex
 from indexing.releases import current, rollback, served
 from indexing.search import Searcher
@@ -243,7 +245,7 @@ def test_a_renamed_file_is_neither_read_nor_embedded_again(
     with monkeypatch.context() as patch:
         patch.setattr(embedding, "load_document_encoder", lambda *_: pytest.fail("an encoder was loaded"))
         patch.setattr(
-            ingest_module, "read_and_chunk_all", lambda jobs, *_, **__: pytest.fail("a file was read") if jobs else []
+            reading_module, "read_and_chunk_all", lambda jobs, *_, **__: pytest.fail("a file was read") if jobs else []
         )
         report = ingest([folder], prepared, SETTINGS)
     assert counts(report) == (0, 0, 0, 0)
@@ -338,7 +340,7 @@ def test_with_docling_documents_are_read_again(
 
 
 def count_up_reader_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_module, "READER_VERSION", ingest_module.READER_VERSION + 1)
+    monkeypatch.setattr(reading_module, "READER_VERSION", reading_module.READER_VERSION + 1)
 
 
 def test_a_reindex_after_a_reader_change_reads_again_and_embeds_only_new_texts(

@@ -1,0 +1,138 @@
+"""Documents read, cut and kept: under which name, by which reader, and what a new reader or chunking would change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from chunking import docling_install
+from chunking.document import sha256_file
+from chunking.ocr import version as ocr_version
+from chunking.splitters import ChunkSettings
+from chunking.worker import Job, Read, Unread, read_and_chunk_all
+from indexing.embedding import Progress
+from indexing.generations import Generation, GenerationEncoder, IndexedDocument, document_folder, fingerprint_of
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.models import encoder_fingerprint, tokenizer_file
+from indexing.quarantine import Quarantined
+from indexing.settings import IndexSettings
+
+# Bump when a reader changes what it makes of the same bytes.
+READER_VERSION = 22
+
+
+def reader_of(settings: IndexSettings) -> int | str:
+    """Return what decides which text is read from a file: the reader's version and, where they are on, others' parts.
+
+    Those are the recognition's, and docling's. Raises SpecmineError if docling is to read and is not installed.
+    """
+    parts = []
+    if settings.ocr.enabled:
+        parts.append(f"{ocr_version() or 'no tesseract'} {'+'.join(settings.ocr.languages)}")
+    if settings.reading.pdf == "docling":
+        if missing := docling_install.problem(settings.reading):
+            raise SpecmineError(missing)
+        parts.append(docling_install.identity(settings.reading))
+    return " ".join([str(READER_VERSION), *parts]) if parts else READER_VERSION
+
+
+def trial(settings: IndexSettings, reader: int | str, content_hash: str) -> str:
+    """Return what names a reading that must end alike: the bytes, the reader and its limits."""
+    return fingerprint_of([content_hash, reader, asdict(settings.limits)])
+
+
+def plan_generation(home: Home, settings: IndexSettings) -> Generation:
+    """Return the generation that ``settings`` describe; fetches the models that are missing."""
+    encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
+    tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
+    chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
+    cut_by = ChunkSettings(**chunk_settings).fingerprint()
+    chunking = fingerprint_of([reader_of(settings), cut_by, sorted(tokenizers)])
+    return Generation(chunking, chunk_settings, tuple(encoders))
+
+
+def document_key(document_id: str, content_hash: str, generation: Generation) -> str:
+    """Return the name under which a document's chunks and vectors are kept."""
+    return fingerprint_of([document_id, content_hash, generation.chunking])[:32]
+
+
+def read_and_keep(
+    sources: Mapping[str, Path],
+    roots: Mapping[str, Path],
+    hashes: Mapping[str, str],
+    generation: Generation,
+    home: Home,
+    settings: IndexSettings,
+    tell: Progress,
+) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
+    """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
+
+    ``hashes`` holds the SHA-256 of each file, ``roots`` the folder that a file must truly lie in, where known.
+    Returns the documents, and those that could not be read.
+    """
+    keys = {name: document_key(name, hashes[name], generation) for name in sources}
+    missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
+    incoming = home.documents / "incoming.partial"
+    jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
+    chunking = ChunkSettings(**generation.chunk_settings)
+    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
+    reader = reader_of(settings)
+    unread: list[Quarantined] = []
+    done = len(sources) - len(missing)
+    tell("reading", done, len(sources))
+    for outcome in read_and_chunk_all(
+        jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
+    ):
+        name = outcome.job.document_id
+        if isinstance(outcome, Unread):
+            tried = trial(settings, reader, hashes[name])
+            unread.append(
+                Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
+            )
+        elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
+            unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
+        else:
+            _keep_read(home, keys[name], outcome, hashes[name], reader)
+        done += 1
+        tell("reading", done, len(sources))
+    failed = {entry.document for entry in unread}
+    documents = {
+        name: _indexed(home, keys[name], hashes[name], str(path))
+        for name, path in sources.items()
+        if name not in failed
+    }
+    return documents, unread
+
+
+def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: int | str) -> None:
+    with write_artifact(document_folder(home, key)) as partial:
+        for path in outcome.job.directory.iterdir():
+            path.rename(partial / path.name)
+        summary = {
+            "document": outcome.job.document_id,
+            "content_hash": content_hash,
+            "title": read_json(partial / "document.json")["title"],
+            "pages": outcome.pages,
+            "pages_without_text": outcome.pages_without_text,
+            "chunks": outcome.chunks,
+            "warnings": list(outcome.warnings),
+            "totals": outcome.totals,
+            "reader": reader,
+        }
+        write_json(partial / MANIFEST, summary)
+
+
+def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDocument:
+    summary = read_json(document_folder(home, key) / MANIFEST)
+    return IndexedDocument(
+        key=key,
+        content_hash=content_hash,
+        source=source,
+        title=summary["title"],
+        pages=summary["pages"],
+        pages_without_text=summary["pages_without_text"],
+        chunks=summary["chunks"],
+        warnings=summary["warnings"],
+        totals=summary["totals"],
+    )
