@@ -12,12 +12,11 @@ from pathlib import Path
 from chunking.document import LONGEST_TITLE, Document, UnreadableError
 from chunking.limits import ReadLimits
 from chunking.ocr import OFF, OcrSettings
-from chunking.read_text import read_text
 from chunking.reading_settings import OWN, ReadingSettings
 
 __all__ = ["READERS", "ReadLimits", "Reader", "read"]
 
-Reader = Callable[[Path, str, ReadLimits], Document]
+Reader = Callable[[Path, str, ReadLimits, OcrSettings, ReadingSettings], Document]
 
 
 def read(
@@ -45,10 +44,7 @@ def read(
             _check(os.fstat(descriptor), limits)
             if root is not None and not opened.resolve().is_relative_to(root.resolve()):
                 raise UnreadableError("the file leads out of the folder given")
-            if path.suffix.lower() == _PDF:
-                document = _read_pdf(opened, document_id, limits, ocr, reading)
-            else:
-                document = reader(opened, document_id, limits)
+            document = reader(opened, document_id, limits, ocr, reading)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -57,7 +53,7 @@ def read(
 
 
 def _read_pdf(path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings, reading: ReadingSettings) -> Document:
-    # Imported with the first document that needs it, as all readers are.
+    # Imported when first needed, as all readers are.
     if reading.pdf == "docling":
         from chunking.read_docling import read_docling
 
@@ -78,24 +74,26 @@ def _check(status: os.stat_result, limits: ReadLimits) -> None:
 
 
 def _lazily(module: str, function: str) -> Reader:
-    """Return a reader that is imported with the first document that needs it, so that a process starts fast."""
+    """Return a reader of a format without choices, imported when first needed, so that a process starts fast."""
 
-    def reader(path: Path, document_id: str, limits: ReadLimits) -> Document:
-        found: Reader = getattr(import_module(f"chunking.{module}"), function)
+    def reader(
+        path: Path, document_id: str, limits: ReadLimits, ocr: OcrSettings, reading: ReadingSettings
+    ) -> Document:
+        found: Callable[[Path, str, ReadLimits], Document] = getattr(import_module(f"chunking.{module}"), function)
         return found(path, document_id, limits)
 
     return reader
 
 
-_PDF = ".pdf"
+_TEXT = _lazily("read_text", "read_text")
 _MARKDOWN = _lazily("read_markdown", "read_markdown")
 _HTML = _lazily("read_html", "read_html")
 _XLSX = _lazily("read_xlsx", "read_xlsx")
 
 READERS: dict[str, Reader] = {
-    _PDF: _lazily("read_pdf", "read_pdf"),
-    ".txt": read_text,
-    ".text": read_text,
+    ".pdf": _read_pdf,
+    ".txt": _TEXT,
+    ".text": _TEXT,
     ".md": _MARKDOWN,
     ".markdown": _MARKDOWN,
     ".html": _HTML,
