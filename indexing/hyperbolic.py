@@ -44,16 +44,6 @@ def exp0(tangent: np.ndarray, c: float = CURVATURE, radius: float = CLIPPING_RAD
     return np.asarray(directions * np.minimum(reached, (1 - 1e-3) / np.sqrt(c)))
 
 
-def distance(x: np.ndarray, y: np.ndarray, c: float = CURVATURE) -> np.ndarray:
-    """Return the distance between points (…, d) of the ball, in the form that is exact for close ones too.
-
-    Nothing is trained through it: z needs no lower bound to keep a gradient finite.
-    """
-    squares = ((x - y) ** 2).sum(axis=-1)
-    z = 2 * c * squares / ((1 - c * (x**2).sum(axis=-1)) * (1 - c * (y**2).sum(axis=-1)))
-    return np.asarray(np.log1p(z + np.sqrt(z * (z + 2))) / np.sqrt(c))
-
-
 def lorentz(points: np.ndarray, c: float = CURVATURE) -> np.ndarray:
     """Return points (n, d) of the ball as (n, d + 1) points of the hyperboloid, time first.
 

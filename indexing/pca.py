@@ -15,7 +15,7 @@ Layout of ``generations/<id>/pca-<content>/``, made when it is first asked for::
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def _build(home: Home, generation: Generation, folder: Path, documents: Mapping[
 
 def _forget_old(folder: Path) -> None:
     """Remove the spaces of contents before the last few. Who has one open keeps it: only its name goes."""
-    number: Callable[[Path], int] = lambda path: int(path.name.removeprefix(f"{PCA}-"))  # noqa: E731
-    whole = sorted((path for path in folder.parent.glob(f"{PCA}-*") if is_whole(path)), key=number)
+    whole = [path for path in folder.parent.glob(f"{PCA}-*") if is_whole(path)]
+    whole.sort(key=lambda path: int(path.name.removeprefix(f"{PCA}-")))
     for stale in whole[:-_KEPT]:
         shutil.rmtree(stale, ignore_errors=True)

@@ -79,9 +79,7 @@ class EncoderSpec:
             raise ValueError(f"max_tokens of encoder {self.name!r} must be 8 to 8192, not {self.max_tokens}")
 
 
-RESERVED_NAMES = frozenset(
-    {"bm25", "fusion", "reranked", "random", "ensemble", "pca", "in_document", "sibling", "feedback"}
-)
+RESERVED_NAMES = frozenset({"bm25", "fusion", "reranked", "random", "ensemble", "pca", "in_document", "sibling"})
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,10 @@ class Candidate:
 
     ``found`` maps each source that ranks the chunk to (rank from 1, score). ``ensemble`` is the soft vote in [0, 1] and
     ``rank`` the chunk's place by it, both None when no list of the vote holds the chunk. ``drawn`` tells that only
-    chance proposed it; ``preferred_by`` names the encoders that rank it above every judged passage. ``cross`` is the
-    cross-encoder's logit, if it was asked, and ``probability`` what that is worth on this corpus, where it could be
-    calibrated; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this one.
-    ``to_query`` and ``to_judged`` are its cosines with the query and with the judged passage most like it, and
+    chance proposed it; ``preferred_by`` names those of BM25 and the encoders that rank it above every judged passage.
+    ``cross`` is the cross-encoder's logit, if it was asked, and ``probability`` what that is worth on this corpus where
+    it could be calibrated; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this
+    one. ``to_query`` and ``to_judged`` are its cosines with the query and with the judged passage most like it, and
     ``evidence`` in [0, 1] is how much speaks for its being an answer; all three only where a filter asks for them.
     """
 
@@ -197,9 +197,9 @@ def find_candidates(
 
 
 def _preferred(retrieved: Retrieved, query: str, positives: Collection[str]) -> dict[str, set[str]]:
-    """Return what each encoder ranks above every positive; a positive outside its list ranks below all in it."""
+    """Return what BM25 and each encoder rank above every positive; one outside a list ranks below all in it."""
     preferred: dict[str, set[str]] = {}
-    for name in retrieved.encoders:
+    for name in (BM25, *retrieved.encoders):
         scores = retrieved.runs[name].get(query, {})
         bar = max((scores[chunk] for chunk in positives if chunk in scores), default=float("-inf"))
         preferred[name] = {chunk for chunk, score in scores.items() if score > bar}

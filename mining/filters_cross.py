@@ -101,35 +101,30 @@ def _by_logit(case: Case, settings: MineSettings, judge: Callable[[float], Findi
     return findings
 
 
+def _bounded(value: float, said: str, easy: float, doubtful: float, relevant: float) -> Finding | None:
+    """Return what the bounds make of a value, the higher the likelier to answer; None in between."""
+    if value > relevant:
+        return Finding(FALSE_NEGATIVE, f"{said}, above {relevant:g}")
+    if value > doubtful:
+        return Finding(BORDERLINE, f"{said}, between {doubtful:g} and {relevant:g}")
+    if value < easy:
+        return Finding(TOO_EASY, f"{said}, below {easy:g}")
+    return None
+
+
 def _compare(ratio: float, settings: MineSettings) -> Finding | None:
     said = f"cross-encoder gives it {ratio:.3g} of the judged passage's probability"
-    if ratio > settings.rho:
-        return Finding(FALSE_NEGATIVE, f"{said}, above {settings.rho:g}")
-    if ratio > settings.borderline:
-        return Finding(BORDERLINE, f"{said}, between {settings.borderline:g} and {settings.rho:g}")
-    if ratio < settings.floor:
-        return Finding(TOO_EASY, f"{said}, below {settings.floor:g}")
-    return None
+    return _bounded(ratio, said, settings.floor, settings.borderline, settings.rho)
 
 
 def _bound(logit: float, settings: MineSettings) -> Finding | None:
     low, high = settings.cross_range
-    said = f"cross-encoder gives it a logit of {logit:.2f}"
-    if logit > high:
-        return Finding(FALSE_NEGATIVE, f"{said}, above {high:g}")
-    if logit < low:
-        return Finding(TOO_EASY, f"{said}, below {low:g}")
-    return None
+    return _bounded(logit, f"cross-encoder gives it a logit of {logit:.2f}", low, high, high)
 
 
 def _bound_probability(probability: float, settings: MineSettings) -> Finding | None:
-    doubtful, relevant = settings.calibrated_range
     said = f"calibrated on this corpus, the cross-encoder gives it a probability of {probability:.2f}"
-    if probability > relevant:
-        return Finding(FALSE_NEGATIVE, f"{said}, above {relevant:g}")
-    if probability > doubtful:
-        return Finding(BORDERLINE, f"{said}, between {doubtful:g} and {relevant:g}")
-    return None
+    return _bounded(probability, said, 0.0, *settings.calibrated_range)
 
 
 def _log_sigmoid(x: float) -> float:

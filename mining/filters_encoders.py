@@ -27,7 +27,7 @@ def agreed(case: Case, candidate: Candidate, settings: MineSettings) -> Finding 
 
     What chance proposed is left alone: where no encoder finds a judged passage, they prefer whatever they found.
     """
-    above, encoders = len(candidate.preferred_by), len(case.encoders)
+    above, encoders = len(set(case.encoders).intersection(candidate.preferred_by)), len(case.encoders)
     if candidate.drawn or not above or above < settings.agreeing * encoders:
         return None
     reason = f"{above} of {encoders} encoders rank it above the judged passage"

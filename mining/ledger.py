@@ -28,7 +28,6 @@ from chunking.document import sha256_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 
 FORMAT = 2
-_READABLE = (1, FORMAT)  # 1 knew fewer verdicts, and is otherwise the same
 LATEST = "latest"
 ROWS = "rows.parquet"
 QUERIES = "queries.parquet"
@@ -192,7 +191,7 @@ def read_manifest(home: Home, ledger_id: str = LATEST) -> dict[str, Any]:
         raise LedgerError(damaged) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("sha256"), dict):
         raise LedgerError(damaged)
-    if manifest.get("format") not in _READABLE:
+    if manifest.get("format") != FORMAT:
         raise LedgerError(f"ledger {directory.name} has format {manifest.get('format')}, not {FORMAT}: mine again")
     return manifest
 

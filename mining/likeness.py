@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mining.candidates import Candidate, Case, Retriever
+from mining.candidates import Case, Retriever
 
 
 def measure_likeness(cases: Sequence[Case], retriever: Retriever) -> None:
@@ -29,8 +29,4 @@ def measure_likeness(cases: Sequence[Case], retriever: Retriever) -> None:
             to_judged += vectors @ vectors[:judged].T / len(encoders)
         case.query_to_judged = float(to_query[:judged].max())
         for row, candidate in enumerate(hard, start=judged):
-            _set(candidate, float(to_query[row]), float(to_judged[row].max()))
-
-
-def _set(candidate: Candidate, to_query: float, to_judged: float) -> None:
-    candidate.to_query, candidate.to_judged = to_query, to_judged
+            candidate.to_query, candidate.to_judged = float(to_query[row]), float(to_judged[row].max())

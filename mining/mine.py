@@ -20,7 +20,6 @@ from evaluation.judgements import Query
 from evaluation.projection import Projection
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
-from indexing.stores import BM25
 from mining.agreement import Agreement
 from mining.candidates import Candidate, Case, Corpus, Retriever, find_candidates, rank, retrieve
 from mining.decisions import apply_decisions, by_query
@@ -107,7 +106,7 @@ def mine(
             weigh(cases, settings)
         removed[name] = _apply(FILTERS[name], cases, settings)
     for case in cases:
-        propose_positives(case, (BM25, *searcher.release.encoders), settings)
+        propose_positives(case, settings)
         select_hard(case, settings)
     random_missing = select_random(cases, settings)
 

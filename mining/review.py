@@ -104,7 +104,7 @@ class _Nearness:
     """How near the cross-encoder's judgement is to one of the bounds of the borderline band: 1 on it, falling to 0.
 
     In the logarithm of the candidate's probability relative to the judged passage's; 0 is one width of the band away.
-    Where the cross-encoder was not believed, it says nothing; newer ledgers tell that for each language.
+    Where the cross-encoder was not believed in the query's language, it says nothing.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -112,8 +112,8 @@ class _Nearness:
         low, high = settings.get("borderline", 0.0), settings.get("rho", 0.0)
         self._bounds = (math.log(low), math.log(high)) if 0 < low < high else None
         agreement = ledger.manifest.get("agreement") or {}
-        of_language = {query.language: agreement.get(query.language, agreement) for query in ledger.queries}
-        self._believed = {query.id for query in ledger.queries if of_language[query.language].get("distrust") == ""}
+        trusted = {language for language, measured in agreement.items() if not measured["distrust"]}
+        self._believed = {query.id for query in ledger.queries if query.language in trusted}
 
     def of(self, row: LedgerRow) -> float:
         if row.cross_score is None or row.positive_cross_score is None:

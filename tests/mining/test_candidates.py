@@ -82,17 +82,21 @@ def test_equal_scores_rank_by_chunk_id(world: SimpleNamespace, chunks: dict[str,
 @pytest.mark.parametrize(
     ("positives", "expected"),
     [
-        (["a"], {"b"}),  # b is above a in both; d is above a in minilm and not in wordllama's list
-        (["b"], set()),
-        (["c"], {"a", "b"}),  # c is in no encoder's list: whatever both encoders return is above it
-        (["a", "b"], set()),  # above every positive, not above one
+        (
+            ["a"],
+            {"b": ("minilm", "wordllama"), "d": ("minilm",)},
+        ),  # a is BM25's first; d not in wordllama's list
+        (["b"], {"a": ("bm25",)}),
+        # c is the last of BM25, and in no encoder's list: whatever they return is above it
+        (["c"], {"a": ("bm25", "minilm", "wordllama"), "b": ("bm25", "minilm", "wordllama"), "d": ("minilm",)}),
+        (["a", "b"], {}),  # above every positive, not above one
     ],
 )
-def test_preferred_by_every_encoder(
-    retrieved: Retrieved, chunks: dict[str, Any], positives: list[str], expected: set[str]
+def test_preferred_above_every_judged_passage(
+    retrieved: Retrieved, chunks: dict[str, Any], positives: list[str], expected: dict[str, tuple[str, ...]]
 ) -> None:
     found = find_candidates(retrieved, sources(retrieved, MineSettings(), "encoder"), "q1", positives, chunks, depth=9)
-    assert {candidate.chunk.id for candidate in found if len(candidate.preferred_by) == 2} == expected
+    assert {candidate.chunk.id: candidate.preferred_by for candidate in found if candidate.preferred_by} == expected
 
 
 def test_a_chunk_that_a_search_also_found_is_not_random(retrieved: Retrieved, chunks: dict[str, Any]) -> None:

@@ -129,13 +129,6 @@ def test_other_formats_are_refused(home: Home) -> None:
         read_ledger(home)
 
 
-def test_ledgers_of_the_first_format_are_read(home: Home) -> None:
-    ledger_id = write_ledger(home, [ROW], {}, [QUERY])
-    path = home.ledgers / ledger_id / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    assert read_ledger(home).rows == (ROW,)
-
-
 def test_unknown_verdict() -> None:
     with pytest.raises(ValueError, match="unknown verdict 'maybe'; known: kept"):
         replace(ROW, verdict="maybe")

@@ -14,30 +14,26 @@ from mining.mine import mine
 from mining.relabel import propose_positives
 from mining.settings import MineSettings
 
-SETTINGS = MineSettings(depth=10)
-SOURCES = ("bm25", "minilm")
-LIKELY = {"verdict": "false_negative", "cross": -2.0, "found": {"bm25": (1, 9.0)}}
+SETTINGS = MineSettings()
+LIKELY = {"verdict": "false_negative", "cross": -2.0, "preferred_by": ("bm25",)}
 
 
 @pytest.fixture
 def case_of(world: SimpleNamespace) -> Any:
-    """A query with one judged passage of logit -3, ranked 2 by both sources, and one candidate."""
+    """A query with one judged passage of logit -3, and one candidate."""
 
-    def make(judged_found: dict[str, tuple[int, float]] | None = None, **candidate: Any) -> tuple[Case, Candidate]:
+    def make(**candidate: Any) -> tuple[Case, Candidate]:
         judged, other = world.chunk("judged", "d0", 0, "a"), world.chunk("other", "d1", 0, "b")
-        found = {"bm25": (2, 5.0), "minilm": (2, 0.5)} if judged_found is None else judged_found
-        made = Candidate(other, ensemble=0.9, rank=1, drawn=False, preferred_by=(), **{**LIKELY, **candidate})
+        made = Candidate(other, {}, ensemble=0.9, rank=1, drawn=False, **{**LIKELY, **candidate})
         made.reason = "why"
-        candidates = [Candidate(judged, found, 0.8, 2, False, ())] if found else []
-        case = Case("q", "text", "en", (judged,), ((2, 0.8),), (), (), [*candidates, made], [-3.0, -4.0])
-        return case, made
+        return Case("q", "text", "en", (judged,), ((2, 0.8),), (), (), [made], [-3.0, -4.0]), made
 
     return make
 
 
 def test_two_that_agree_propose(case_of: Any) -> None:
     case, candidate = case_of()
-    assert propose_positives(case, SOURCES, SETTINGS) == 1
+    assert propose_positives(case, SETTINGS) == 1
     assert candidate.verdict == "proposed_positive"
     assert candidate.reason == "why; bm25 also put it above the judged passage"
 
@@ -54,37 +50,21 @@ def test_two_that_agree_propose(case_of: Any) -> None:
         ({"cross": None}, False),
         ({"without_cross": "not believed"}, False),
         ({"reviewer": "ann"}, False),
-        ({"found": {"bm25": (3, 4.0), "minilm": (3, 0.1)}}, False),  # every source ranks the judged passage above
-        ({"found": {"minilm": (1, 0.9), "bm25": (3, 4.0)}}, True),
-        ({"found": {"ensemble": (1, 1.0)}}, False),  # the vote is of the same sources
-        ({"found": {}}, False),
+        ({"preferred_by": ()}, False),  # every source ranks the judged passage above
+        ({"preferred_by": ("minilm",)}, True),
     ],
 )
 def test_one_alone_proposes_nothing(case_of: Any, change: dict[str, Any], proposed: bool) -> None:
     case, candidate = case_of(**change)
     before = candidate.verdict
-    assert propose_positives(case, SOURCES, SETTINGS) == proposed
+    assert propose_positives(case, SETTINGS) == proposed
     assert candidate.verdict == ("proposed_positive" if proposed else before)
-
-
-@pytest.mark.parametrize(
-    ("judged_found", "rank", "proposed"),
-    [
-        ({}, 10, True),  # the judged passage is no candidate: every source has it behind its best 10
-        ({}, 11, False),
-        ({"minilm": (9, 0.1)}, 150, True),  # a candidate that bm25 does not list at all
-        ({"bm25": (120, 0.1)}, 119, True),
-    ],
-)
-def test_a_judged_passage_further_down(case_of: Any, judged_found: dict[str, Any], rank: int, proposed: bool) -> None:
-    case, _ = case_of(judged_found, found={"bm25": (rank, 1.0)})
-    assert propose_positives(case, SOURCES, SETTINGS) == proposed
 
 
 def test_without_a_scored_positive_nothing_is_proposed(case_of: Any) -> None:
     case, _ = case_of()
     case.positive_cross = []
-    assert propose_positives(case, SOURCES, SETTINGS) == 0
+    assert propose_positives(case, SETTINGS) == 0
 
 
 @pytest.mark.parametrize(

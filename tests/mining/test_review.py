@@ -29,10 +29,14 @@ def row(
     return LedgerRow(query, chunk, "d", start, start + 100, sources, verdict=verdict, **given)
 
 
-def ledger(*rows: LedgerRow, agreement: Any = BELIEVED) -> Ledger:
+def ledger(*rows: LedgerRow, agreement: Any = None) -> Ledger:
     queries = tuple(LedgerQuery(query, f"what is {query}", "en", ("c9",)) for query in ("q", "r"))
     settings = {"borderline": 0.8, "rho": 0.95}
-    manifest = {"encoders": {"minilm": {}, "e5": {}}, "settings": settings, "agreement": agreement}
+    manifest = {
+        "encoders": {"minilm": {}, "e5": {}},
+        "settings": settings,
+        "agreement": {"en": BELIEVED} if agreement is None else agreement,
+    }
     return Ledger("l", rows, queries, manifest)
 
 
@@ -107,7 +111,7 @@ def test_near_the_cross_encoders_bounds(ratio: float, nearness: float) -> None:
     (entry,) = review_queue(ledger(scored, agreement={"ja": {**BELIEVED, "distrust": "blind"}, "en": BELIEVED}), [])
     assert entry.disagreement == pytest.approx(nearness, abs=1e-9)
     blind = {**BELIEVED, "distrust": "it is blind"}
-    for distrusted in (None, blind, {"en": blind, "ja": BELIEVED}, {"ja": BELIEVED}):
+    for distrusted in ({}, {"en": blind, "ja": BELIEVED}, {"ja": BELIEVED}):
         (entry,) = review_queue(ledger(scored, agreement=distrusted), [])
         assert entry.disagreement == 0.0
 
