@@ -19,7 +19,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from evaluation import tables
-from evaluation.judgements import Judgement, Query, SplitFiles, check_split, check_text, read_split
+from evaluation.judgements import SYNTHETIC, Judgement, Query, SplitFiles, check_split, check_text, read_split
+from evaluation.synthetic import Generated, SyntheticQuery
 
 _BATCH = 500  # ids in one statement: old SQLite takes 999
 
@@ -120,16 +121,20 @@ class Catalogue:
         return len(ids)
 
     def queries(self, split: str) -> list[Query]:
-        """Return the queries of a split, by id."""
-        check_split(split)
+        """Return the queries of a split, or the synthetic ones, by id."""
+        _check_stored_split(split)
         statement = sa.select(tables.queries).where(tables.queries.c.split == split)
         with self._read() as connection:
-            found = [Query(row.id, row.text, row.split, row.grouping) for row in connection.execute(statement)]
+            rows = connection.execute(statement).all()
+        try:
+            found = [Query(row.id, row.text, row.split, row.grouping) for row in rows]
+        except ValueError as error:
+            raise CatalogueError(f"catalogue {self._name} was changed by another program: {error}") from None
         return sorted(found, key=lambda query: query.id)  # here, because databases collate differently
 
     def judgements(self, split: str) -> list[Judgement]:
-        """Return the judgements of a split's queries, in the order of their import."""
-        check_split(split)
+        """Return the judgements of a split's queries, or the synthetic ones', in the order of their import."""
+        _check_stored_split(split)
         fields = [column for column in tables.judgements.c if column.name != "id"]
         statement = (
             sa.select(*fields)
@@ -139,6 +144,57 @@ class Catalogue:
         )
         with self._read() as connection:
             return [Judgement(**row) for row in connection.execute(statement).mappings()]
+
+    def store_generated(self, generated: Generated) -> None:
+        """Store what a generator made of a document, in place of what it made of it before."""
+        key = {"generator": generated.generator, "document": generated.document}
+        row = {
+            **key,
+            "fingerprint": generated.fingerprint,
+            "settings": _json(dict(generated.settings)),
+            "made": generated.made,
+            "dropped": _json(dict(generated.dropped)),
+            "time": _iso(datetime.now(UTC)),
+        }
+        origins = [{"query": entry.query.id, **key, "rank": entry.rank} for entry in generated.queries]
+        with self._write() as connection:
+            _delete_generated(connection, [(generated.generator, generated.document)])
+            _insert(connection, tables.queries, [_query_row(entry.query) for entry in generated.queries])
+            _insert(connection, tables.judgements, [_judgement_row(entry.judgement) for entry in generated.queries])
+            _insert(connection, tables.synthetic_queries, origins)
+            _insert(connection, tables.generated, [row])
+
+    def generated(self) -> list[Generated]:
+        """Return what every generator made of every document, with the queries that were kept, in this order."""
+        queries = {query.id: query for query in self.queries(SYNTHETIC)}
+        judgements = {judgement.query: judgement for judgement in self.judgements(SYNTHETIC)}
+        with self._read() as connection:
+            origins = connection.execute(sa.select(tables.synthetic_queries)).all()
+            rows = connection.execute(sa.select(tables.generated)).all()
+        kept: dict[tuple[str, str], list[SyntheticQuery]] = {}
+        for origin in sorted(origins, key=lambda origin: str(origin.query)):
+            if origin.query in queries and origin.query in judgements:  # not stored or removed between two readings
+                entry = SyntheticQuery(queries[origin.query], judgements[origin.query], origin.rank)
+                kept.setdefault((origin.generator, origin.document), []).append(entry)
+        found = [
+            Generated(
+                row.generator,
+                row.document,
+                row.fingerprint,
+                json.loads(row.settings),
+                row.made,
+                json.loads(row.dropped),
+                tuple(kept.get((row.generator, row.document), ())),
+                row.time,
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda entry: (entry.generator, entry.document))
+
+    def remove_generated(self, keys: Sequence[tuple[str, str]]) -> int:
+        """Remove what these (generator, document) made, and return how many queries that were."""
+        with self._write() as connection:
+            return _delete_generated(connection, keys)
 
     def record_run(self, stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> int:
         """Log one run of a stage and return its number. ``started`` must know its time zone (``ValueError``)."""
@@ -243,6 +299,15 @@ class Catalogue:
                 f"catalogue {self._name} has schema version {version}, but this specmine reads "
                 f"{tables.SCHEMA_VERSION}: use the specmine that wrote it, or another catalogue"
             )
+        self._add_missing_tables()
+
+    def _add_missing_tables(self) -> None:
+        """Create the tables that a catalogue of an earlier specmine lacks; that one goes on using it."""
+        with self._read() as connection:
+            missing = set(tables.METADATA.tables) - set(sa.inspect(connection).get_table_names())
+        if missing:
+            with self._write() as connection:
+                tables.METADATA.create_all(connection)
 
     def _version(self) -> int | None:
         """Return the schema's version; None where the catalogue is not created yet."""
@@ -292,6 +357,26 @@ def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, str]]
         statement = sa.select(*columns).where(tables.queries.c.id.in_(ids[first : first + _BATCH]))
         known.update({row.id: (row.text, row.split) for row in connection.execute(statement)})
     return known
+
+
+def _check_stored_split(split: str) -> None:
+    if split != SYNTHETIC:
+        check_split(split)
+
+
+def _delete_generated(connection: Connection, keys: Sequence[tuple[str, str]]) -> int:
+    removed = 0
+    for generator, document in keys:
+        origins = tables.synthetic_queries
+        mine = (origins.c.generator == generator) & (origins.c.document == document)
+        ids = list(connection.scalars(sa.select(origins.c.query).where(mine)))
+        _delete_where_in(connection, origins, origins.c.query, ids)
+        _delete_where_in(connection, tables.judgements, tables.judgements.c.query, ids)
+        _delete_where_in(connection, tables.queries, tables.queries.c.id, ids)
+        made = (tables.generated.c.generator == generator) & (tables.generated.c.document == document)
+        connection.execute(sa.delete(tables.generated).where(made))
+        removed += len(ids)
+    return removed
 
 
 def _refuse_change(query: Query, known: tuple[str, str], place: str | None) -> None:

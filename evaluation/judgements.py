@@ -12,6 +12,7 @@ index. Files are UTF-8 and hostile: every bad line is refused with ``file:line``
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,10 @@ from typing import Any, Literal, get_args
 
 Split = Literal["train", "dev", "test", "guard"]
 SPLITS: tuple[str, ...] = get_args(Split)
+
+SYNTHETIC = "synthetic"
+"""The split of queries that a program made. It is none of ``SPLITS``: nothing is measured on it."""
+_SYNTHETIC_ID = f"{SYNTHETIC}:"
 
 MAX_LINE = 1_000_000  # characters of one line of a file
 MAX_TEXT = 20_000  # characters of a query or a quote
@@ -35,7 +40,10 @@ _JUDGEMENT_KEYS = ("query", "document", "grade", *_LOCATORS)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A judged query. ``group`` names what it shares with others (a source), where the author of the set says so."""
+    """A judged query. ``group`` names what it shares with others (a source), where the author of the set says so.
+
+    The ids of synthetic queries, and no others, begin with ``synthetic:``, so that none can become one that measures.
+    """
 
     id: str
     text: str
@@ -47,7 +55,13 @@ class Query:
         check_text("text", self.text, MAX_TEXT)
         if self.group is not None:
             check_text("group", self.group, MAX_NAME)
-        check_split(self.split)
+        if self.split != SYNTHETIC:
+            check_split(self.split)
+        if self.id.startswith(_SYNTHETIC_ID) != (self.split == SYNTHETIC):
+            raise ValueError(
+                f"query {self.id!r} cannot be in split {self.split!r}: ids that begin with {_SYNTHETIC_ID!r} are those "
+                "of queries that `specmine queries generate` made, which never measure anything"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +115,15 @@ def follow_renames(judgements: Iterable[Judgement], renamed: Mapping[str, str]) 
 
 
 def check_split(split: str) -> None:
-    """Raise ``ValueError`` unless ``split`` is one of ``SPLITS``."""
+    """Raise ``ValueError`` unless ``split`` is one of ``SPLITS``: judged by people, so that it may measure."""
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+
+
+def synthetic_id(generator: str, document: str, start: int, end: int, text: str) -> str:
+    """Return the id of a synthetic query: the same generator, place and text have the same id in every run."""
+    digest = hashlib.sha256("\0".join((generator, document, str(start), str(end), text)).encode()).hexdigest()
+    return f"{_SYNTHETIC_ID}{generator}:{digest[:16]}"
 
 
 def check_text(name: str, value: str, longest: int) -> None:

@@ -67,6 +67,25 @@ decisions = sa.Table(
     sa.Column("verdict", sa.Text, nullable=False),
     sa.Column("reviewer", sa.Text, nullable=False),
 )
+generated = sa.Table(
+    "generated",
+    METADATA,
+    sa.Column("generator", sa.Text, primary_key=True),
+    sa.Column("document", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),  # JSON
+    sa.Column("made", sa.Integer, nullable=False),
+    sa.Column("dropped", sa.Text, nullable=False),  # JSON
+    sa.Column("time", sa.Text, nullable=False),
+)
+synthetic_queries = sa.Table(
+    "synthetic_queries",
+    METADATA,
+    sa.Column("query", sa.Text, sa.ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("generator", sa.Text, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+)
 
 
 def open_engine(url: URL) -> Engine:
