@@ -1,4 +1,4 @@
-"""The catalogue: judged queries, the log of runs, measures and human decisions, in SQLite or PostgreSQL.
+"""The catalogue: judged queries, the logs of runs and searches, measures and human decisions, in SQLite or PostgreSQL.
 
 One schema and one code for both, written with SQLAlchemy Core; the SQLite file is in WAL mode, so that readers (the
 dashboard) never wait for a writer. Times are ISO 8601 in UTC, with milliseconds and ``Z``: they sort as text.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 
 from evaluation import tables
 from evaluation.judgements import SYNTHETIC, Judgement, Query, SplitFiles, check_split, check_text, read_split
+from evaluation.searches import Event, Search, Shown
 from evaluation.synthetic import Generated, SyntheticQuery
 
+_SEARCH_FIELDS = [column.name for column in tables.searches.c]
 _BATCH = 500  # ids in one statement: old SQLite takes 999
 
 
@@ -77,17 +79,19 @@ class Decision:
 class Catalogue:
     """The catalogue at a database URL (``sqlite:///path`` or ``postgresql+psycopg://…``); created where it is missing.
 
-    Every method is one transaction and raises ``CatalogueError`` in one line when the database is locked, unreachable
-    or of another schema version. Safe to use from several processes and threads.
+    Every method is one transaction and raises ``CatalogueError`` in one line when the database is locked for more than
+    ``wait`` seconds (10 by default), unreachable or of another schema version. Safe to use from several processes and
+    threads.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wait: float | None = None) -> None:
+        self._wait = tables.BUSY_SECONDS if wait is None else wait
         try:
             parsed = sa.make_url(url)
             self._name = parsed.render_as_string(hide_password=True)
             if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = tables.open_engine(parsed)
+            self._engine = tables.open_engine(parsed, self._wait)
         except (ArgumentError, ImportError, OSError) as error:
             raise CatalogueError(f"the catalogue cannot be opened: {_one_line(error)}") from None
         self._prepare()
@@ -266,6 +270,56 @@ class Catalogue:
             rows = connection.execute(sa.select(*fields).order_by(tables.decisions.c.id)).mappings()
             return [Decision(**row) for row in rows]
 
+    def record_search(self, search: Search, keep_days: int) -> None:
+        """Log a search, and forget those that are more than ``keep_days`` old; with 0 nothing is kept."""
+        with self._write() as connection:
+            if keep_days:
+                _insert(connection, tables.searches, [{name: getattr(search, name) for name in _SEARCH_FIELDS}])
+                rows = [{name: getattr(passage, name) for name in Shown.__slots__} for passage in search.shown]
+                _insert(connection, tables.shown, [{"search": search.id, **row} for row in rows])
+            _forget(connection, keep_days)
+
+    def record_event(self, search: str, rank: int, event: Event) -> bool:
+        """Record what was done with the passage of this rank; return whether the log has such a search and passage.
+
+        Of what was said of a passage, that it is right or wrong, the last counts; that it was opened stays.
+        """
+        shown = tables.shown
+        said: dict[str, Any] = {"opened": True}
+        if event != "opened":
+            verdict = None if event == "withdrawn" else event
+            said = {"verdict": verdict, "judged": _iso(datetime.now(UTC)) if verdict else None}
+        statement = sa.update(shown).where(shown.c.search == search, shown.c.rank == rank).values(said)
+        with self._write() as connection:
+            return connection.execute(statement).rowcount > 0
+
+    def forget_searches(self, keep_days: int) -> int:
+        """Forget the searches that are more than ``keep_days`` old, with 0 all; return how many they were."""
+        with self._write() as connection:
+            return _forget(connection, keep_days)
+
+    def searches(self, limit: int | None = None, with_feedback: bool = False) -> list[Search]:
+        """Return the latest searches, newest first; ``with_feedback`` only those in which something was done."""
+        searches, shown = tables.searches, tables.shown
+        wanted = sa.select(searches).order_by(searches.c.time.desc(), searches.c.id).limit(limit)
+        if with_feedback:
+            acted = sa.select(shown.c.search).where(shown.c.opened | shown.c.verdict.is_not(None))
+            wanted = wanted.where(searches.c.id.in_(acted))
+        with self._read() as connection:
+            found = connection.execute(wanted).mappings().all()
+            ids = sa.select(wanted.subquery().c.id)
+            passages: dict[str, list[Shown]] = {row["id"]: [] for row in found}
+            listed = sa.select(shown).where(shown.c.search.in_(ids)).order_by(shown.c.search, shown.c.rank)
+            for row in connection.execute(listed).mappings():
+                if row["search"] in passages:  # PostgreSQL may have let another program write in between
+                    passages[row["search"]].append(Shown(**{name: row[name] for name in Shown.__slots__}))
+        return [Search(**row, shown=tuple(passages[row["id"]])) for row in found]
+
+    def count_searches(self) -> int:
+        """Return how many searches are logged."""
+        with self._read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(tables.searches)) or 0
+
     def _import(self, files: SplitFiles) -> Imported:
         check_split(files.split)
         queries = {query.id: query for query in files.queries}
@@ -343,7 +397,7 @@ class Catalogue:
         except DBAPIError as error:
             text = _one_line(error.orig)
             if "locked" in text:
-                text = f"another program has held it for {tables.BUSY_SECONDS:g} seconds; try again when it is done"
+                text = f"another program has held it for {self._wait:g} seconds; try again when it is done"
             raise CatalogueError(f"catalogue {self._name}: {text}") from error
         except SQLAlchemyError as error:
             raise CatalogueError(f"catalogue {self._name}: {_one_line(error)}") from error
@@ -398,6 +452,12 @@ def _delete_where_in(connection: Connection, table: sa.Table, column: sa.Column[
 def _insert(connection: Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
     if rows:
         connection.execute(sa.insert(table), rows)
+
+
+def _forget(connection: Connection, keep_days: int) -> int:
+    before = tables.searches.c.time < _iso(datetime.now(UTC) - timedelta(days=keep_days))
+    statement = sa.delete(tables.searches)
+    return connection.execute(statement.where(before) if keep_days else statement).rowcount
 
 
 def _query_row(query: Query) -> dict[str, Any]:

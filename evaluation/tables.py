@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 
+# Counted up when an older specmine could no longer work with the tables. A table that is new is simply added to a
+# catalogue that lacks it: older ones do not look at it.
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
 
@@ -86,18 +88,44 @@ synthetic_queries = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("rank", sa.Integer, nullable=False),
 )
+searches = sa.Table(
+    "searches",
+    METADATA,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("time", sa.Text, nullable=False, index=True),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("release", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("milliseconds", sa.Float, nullable=False),
+)
+shown = sa.Table(
+    "shown",
+    METADATA,
+    sa.Column("search", sa.Text, sa.ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("rank", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("chunk", sa.Text, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("opened", sa.Boolean, nullable=False),
+    sa.Column("verdict", sa.Text),
+    sa.Column("judged", sa.Text),  # when the verdict was given
+)
 
 
-def open_engine(url: URL) -> Engine:
-    """Return an engine for a database URL; nothing is connected yet.
+def open_engine(url: URL, wait: float = BUSY_SECONDS) -> Engine:
+    """Return an engine for a database URL; nothing is connected yet. ``wait`` is in seconds, for a lock or an answer.
 
     Raises ``ImportError`` where the database's driver is not installed and ``ArgumentError`` for an unknown database.
     """
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        # PostgreSQL's least is 2 seconds. Errors name no parameters: queries are confidential.
+        arguments = {"connect_timeout": max(2, round(wait))}
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": wait})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
