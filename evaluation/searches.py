@@ -51,8 +51,8 @@ class Shown:
 
     @property
     def wanted(self) -> bool:
-        """Whether it was opened or confirmed, and not found wrong."""
-        return (self.opened or self.verdict == CONFIRMED) and self.verdict != WRONG
+        """Whether it was confirmed, or opened and not found wrong."""
+        return self.verdict == CONFIRMED or (self.opened and self.verdict is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,11 @@ class Feedback:
     wrong: int = 0
     verdict: str | None = None
     judged: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it was confirmed, or opened and not found wrong."""
+        return self.verdict == CONFIRMED or (self.opened > 0 and self.verdict is None)
 
 
 @dataclass(frozen=True, slots=True)

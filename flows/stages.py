@@ -88,6 +88,7 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
     """
     from mining.decisions import confirmed_judgements, decisions_in_force
     from mining.diff import differing
+    from mining.feedback import passed_over
     from mining.ledger import read_manifest
     from mining.mine import mine as mine_negatives
     from mining.settings import settings_of
@@ -100,10 +101,16 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
         except ValueError as error:
             raise SpecmineError(f"ledger {model['id']} cannot be made again: {error}") from None
     with _logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
-        decisions = decisions_in_force(book, present_names(searcher.documents))
+        renamed = present_names(searcher.documents)
+        decisions = decisions_in_force(book, renamed)
         confirmed = confirmed_judgements({query.id for query in book.queries("train")}, decisions)
         queries, projection = judged(searcher, book, "train", confirmed=confirmed)
-        report = mine_negatives(searcher, queries, projection, searcher.cross_encoder, mining, home, decisions, tell)
+        book.forget_searches(settings.search.log_days)
+        searches = book.searches(with_feedback=True) if "feedback" in mining.sources else []
+        feedback = passed_over(queries, searches, searcher.chunks.values(), searcher.document_text, renamed)
+        report = mine_negatives(
+            searcher, queries, projection, searcher.cross_encoder, mining, home, decisions, tell, feedback
+        )
         summary.update(report.as_json())
         if model is not None:
             made = read_manifest(home, report.ledger)

@@ -25,17 +25,23 @@ class QdrantSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """``depth`` chunks are taken from each source before fusion; ``rerank_seconds`` bounds the re-ranker's time."""
+    """``depth`` chunks are taken from each source before fusion; ``rerank_seconds`` bounds the re-ranker's time.
+
+    The catalogue keeps a log of searches for ``log_days``, none with 0.
+    """
 
     depth: int = 200
     rerank_seconds: float = 0.5
     rerank_depth: int = 20
+    log_days: int = 90
 
     def __post_init__(self) -> None:
         if not 10 <= self.depth <= 10_000:
             raise ValueError(f"depth must be 10 to 10000, not {self.depth}")
         if self.rerank_seconds <= 0 or not 1 <= self.rerank_depth <= 1000:
             raise ValueError("rerank_seconds must be above 0 and rerank_depth 1 to 1000")
+        if not 0 <= self.log_days <= 36_500:
+            raise ValueError(f"log_days must be 0 (no log) to 36500, not {self.log_days}")
 
 
 @dataclass(frozen=True)

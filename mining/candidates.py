@@ -131,7 +131,8 @@ class Corpus:
 class Retrieved:
     """What the sources choose from: one block of queries (id to text), the runs of each, and their judged chunks.
 
-    ``retriever`` is there for the sources that search in their own way.
+    ``retriever`` is there for the sources that search in their own way; ``feedback`` are passages that searchers passed
+    over, with a score (``mining.feedback``).
     """
 
     queries: Mapping[str, str]
@@ -141,6 +142,7 @@ class Retrieved:
     positives: Mapping[str, Sequence[str]]
     corpus: Corpus
     retriever: Retriever
+    feedback: Run = field(default_factory=dict)
 
 
 def retrieve(
@@ -150,17 +152,19 @@ def retrieve(
     corpus: Corpus,
     depth: int,
     fusion: str,
+    feedback: Run | None = None,
 ) -> Retrieved:
     """Search for ``queries`` (id to text) and make the ensemble: by ``pca`` or a fusion with the release's weights."""
+    passed_over = feedback or {}
     release = retriever.release
     encoders = tuple(sorted(release.encoders))
     depth = max(RUN_DEPTH, depth)
     runs = retriever.runs(queries, depth, only=(BM25, *encoders, *([PCA] if fusion == PCA else [])))
     if fusion == PCA:
-        return Retrieved(queries, runs, encoders, runs.pop(PCA), positives, corpus, retriever)
+        return Retrieved(queries, runs, encoders, runs.pop(PCA), positives, corpus, retriever, passed_over)
     weights = {name: release.fusion.weights.get(name, 0.0) for name in runs}
     ensemble = fuse(fusion, runs, weights if any(weights.values()) else dict.fromkeys(runs, 1.0))
-    return Retrieved(queries, runs, encoders, ensemble, positives, corpus, retriever)
+    return Retrieved(queries, runs, encoders, ensemble, positives, corpus, retriever, passed_over)
 
 
 def find_candidates(

@@ -20,6 +20,7 @@ _TOOK_PART = (
     "agreement",
     "queries_fingerprint",
     "decisions_fingerprint",
+    "feedback_fingerprint",
 )
 
 

@@ -18,6 +18,7 @@ from chunking.document import Chunk
 from evaluation.catalogue import Decision
 from evaluation.judgements import Query
 from evaluation.projection import Projection
+from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
 from mining.agreement import Agreement
@@ -77,12 +78,14 @@ def mine(
     home: Home,
     decisions: Sequence[Decision] = (),
     progress: Progress | None = None,
+    feedback: Run | None = None,
 ) -> MineReport:
     """Mine negatives for ``queries`` and write them to a new ledger.
 
     ``projection`` is that of their judgements, and of what people confirmed, onto the searcher's chunks; ``decisions``
-    are the catalogue's, oldest first, and win over every rule but one: a judged passage is never a negative. Raises
-    SpecmineError when no query has a judged passage in this index.
+    are the catalogue's, oldest first, and win over every rule but one: a judged passage is never a negative.
+    ``feedback`` is what searchers passed over (``mining.feedback``). Raises SpecmineError when no query has a judged
+    passage in this index.
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
@@ -92,7 +95,7 @@ def mine(
             f"none of the {len(queries)} queries has a judged passage in this index: "
             "ingest the judged documents, or import judgements for what is indexed"
         )
-    cases = _gather(searcher, texts, projection, settings, tell)
+    cases = _gather(searcher, texts, projection, settings, tell, feedback)
     removed: dict[str, dict[str, int]] = {}
     of_query = by_query(decisions)
     decided = sum(apply_decisions(case, of_query.get(case.query, [])) for case in cases)
@@ -127,12 +130,17 @@ def mine(
     asked = [
         LedgerQuery(case.query, case.text, case.language, tuple(chunk.id for chunk in case.positives)) for case in cases
     ]
-    manifest = _manifest(searcher, cross_encoder, settings, home, report, asked, decisions)
+    manifest = _manifest(searcher, cross_encoder, settings, home, report, asked, decisions, feedback)
     return replace(report, ledger=write_ledger(home, rows, manifest, asked), seconds=time.monotonic() - started)
 
 
 def _gather(
-    searcher: Retriever, texts: Mapping[str, str], projection: Projection, settings: MineSettings, tell: Progress
+    searcher: Retriever,
+    texts: Mapping[str, str],
+    projection: Projection,
+    settings: MineSettings,
+    tell: Progress,
+    feedback: Run | None,
 ) -> list[Case]:
     """Search for all queries, in order of their ids, and collect each one's candidates."""
     chunks = searcher.chunks
@@ -142,7 +150,7 @@ def _gather(
     for start in range(0, len(ids), _QUERIES_PER_BLOCK):
         block = {query: texts[query] for query in ids[start : start + _QUERIES_PER_BLOCK]}
         of_block = {query: projection.positives(query) for query in block}
-        retrieved = retrieve(searcher, block, of_block, corpus, settings.depth, settings.fusion)
+        retrieved = retrieve(searcher, block, of_block, corpus, settings.depth, settings.fusion, feedback)
         sources = {
             name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()
         }
@@ -225,6 +233,7 @@ def _manifest(
     report: MineReport,
     queries: Sequence[LedgerQuery],
     decisions: Sequence[Decision],
+    feedback: Run | None,
 ) -> dict[str, Any]:
     """Return all that took part, so that the ledger can be explained and made again."""
     release = searcher.release
@@ -249,6 +258,7 @@ def _manifest(
         "settings": asdict(settings),
         "queries_fingerprint": fingerprint_of([asdict(query) for query in queries]),
         "decisions_fingerprint": fingerprint_of([asdict(decision) for decision in decisions]),
+        "feedback_fingerprint": fingerprint_of(feedback) if feedback else None,
         "queries": report.queries,
         **{key: facts[key] for key in ("skipped_queries", "languages", "removed", "decided", "random_missing")},
         "agreement": facts["agreement"],

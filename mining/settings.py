@@ -51,7 +51,7 @@ class MineSettings:
     (``mmr``) weighs being wanted against being unlike.
     """
 
-    sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble")
+    sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble", "feedback")
     depth: int = 20
     fusion: str = "soft"
     filters: tuple[str, ...] = ("near_duplicates", "cross_encoder")

@@ -81,6 +81,11 @@ def _random(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
     return {"random": run}
 
 
+def _feedback(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
+    """What searchers were shown for the same words and passed over, or marked as wrong, the oftenest first."""
+    return {"feedback": {query: retrieved.feedback.get(query, {}) for query in retrieved.queries}}
+
+
 SOURCES: dict[str, Source] = {
     "random": _random,
     "bm25": _bm25,
@@ -89,4 +94,5 @@ SOURCES: dict[str, Source] = {
     "ensemble": _ensemble,
     "in_document": _in_document,
     "sibling": _sibling,
+    "feedback": _feedback,
 }

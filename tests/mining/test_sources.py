@@ -90,6 +90,13 @@ def test_other_clauses_of_the_judged_document_as_the_ensemble_ranks_them(retriev
     assert run["q2"] == {"a": retrieved.ensemble["q2"]["a"]}
 
 
+def test_what_was_passed_over_is_handed_on_for_these_queries(retrieved: Retrieved) -> None:
+    assert SOURCES["feedback"](retrieved, MineSettings()) == {"feedback": {"q1": {}, "q2": {}}}
+    told = {"q2": {"d": 4.0}, "another block's": {"a": 1.0}}
+    again = retrieve(retrieved.retriever, QUERIES, POSITIVES, retrieved.corpus, 3, "soft", told)
+    assert SOURCES["feedback"](again, MineSettings()) == {"feedback": {"q1": {}, "q2": {"d": 4.0}}}
+
+
 def test_siblings_of_every_judged_passage_by_the_greater_likeness(world: SimpleNamespace) -> None:
     text = "one two three four five six seven"
     made = [
