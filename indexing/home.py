@@ -9,7 +9,8 @@ Layout below the root::
     generations/<id>/         one chunking x the frozen document encoders; contents/<serial>/ is what is searched;
                               pca-<serial>/ its reduced space, where one was asked for
     encoders/<name>/<version>/  retrained query encoders
-    ledgers/<id>/             mined negatives
+    ledgers/<id>/             mined negatives; cache/ has the cross-encoder's scores, unfinished/ what a mining that did
+                              not end has found
     releases/<id>.json        releases; CURRENT names the one that is served
     reports/                  what runs leave for people
     comparisons/              chunkings compared; scratch/ is there while they are

@@ -6,15 +6,13 @@ of what passes, add an exact share of random ones, and write everything down wit
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
-from chunking.document import Chunk
 from evaluation.catalogue import Decision
 from evaluation.judgements import Query
 from evaluation.projection import Projection
@@ -22,24 +20,19 @@ from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
 from mining.agreement import Agreement
-from mining.candidates import Candidate, Case, Corpus, Retriever, find_candidates, rank, retrieve
+from mining.candidates import Candidate, Case, Retriever
 from mining.decisions import apply_decisions, by_query
 from mining.evidence import weigh
-from mining.filters import ALWAYS, ASK_CROSS_ENCODER, ASK_LIKENESS, FILTERS
+from mining.filters import ALWAYS, ASK_CROSS_ENCODER, FILTERS
 from mining.findings import Filter
-from mining.language import language
+from mining.gathering import gather, key_of
 from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
-from mining.likeness import measure_likeness
 from mining.pair_scores import Judge
 from mining.relabel import propose_positives
 from mining.scoring import Progress, score_candidates
 from mining.selection import select_hard, select_random
 from mining.settings import MineSettings
-from mining.sources import SOURCES
-
-# The runs of so many queries are in memory at a time.
-_QUERIES_PER_BLOCK = 128
-_SPAN_UNIT = re.compile(r"(.+)#(\d+)-(\d+)", re.DOTALL)
+from mining.unfinished import unfinished
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,9 @@ def mine(
     ``projection`` is that of their judgements, and of what people confirmed, onto the searcher's chunks; ``decisions``
     are the catalogue's, oldest first, and win over every rule but one: a judged passage is never a negative.
     ``feedback`` is what searchers passed over (``mining.feedback``). Raises SpecmineError when no query has a judged
-    passage in this index.
+    passage in this index, LockedHomeError while another process mines.
+
+    A mining that was killed goes on where it ended when it is asked for again, and gives the same rows, byte for byte.
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
@@ -95,102 +90,49 @@ def mine(
             f"none of the {len(queries)} queries has a judged passage in this index: "
             "ingest the judged documents, or import judgements for what is indexed"
         )
-    cases = _gather(searcher, texts, projection, settings, tell, feedback)
-    removed: dict[str, dict[str, int]] = {}
-    of_query = by_query(decisions)
-    decided = sum(apply_decisions(case, of_query.get(case.query, [])) for case in cases)
-    removed["judged_passages"] = _apply(ALWAYS["judged_passages"], cases, settings)
-    removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
-    agreement: dict[str, Agreement] | None = None
-    for name in settings.filters:
-        if name in ASK_CROSS_ENCODER and agreement is None:
-            agreement = score_candidates(cases, cross_encoder, settings, home, tell)
-        if name == "evidence":
-            weigh(cases, settings)
-        removed[name] = _apply(FILTERS[name], cases, settings)
-    for case in cases:
-        propose_positives(case, settings)
-        select_hard(case, settings)
-    random_missing = select_random(cases, settings)
+    key = key_of(searcher, texts, projection, settings, feedback)
+    with unfinished(home, key, searcher.chunks) as kept:
+        cases = gather(
+            searcher, texts, projection, settings, feedback, kept, lambda done: tell("searching", done, len(texts))
+        )
+        removed: dict[str, dict[str, int]] = {}
+        of_query = by_query(decisions)
+        decided = sum(apply_decisions(case, of_query.get(case.query, [])) for case in cases)
+        removed["judged_passages"] = _apply(ALWAYS["judged_passages"], cases, settings)
+        removed["siblings"] = _apply(ALWAYS["siblings"], cases, settings)
+        agreement: dict[str, Agreement] | None = None
+        for name in settings.filters:
+            if name in ASK_CROSS_ENCODER and agreement is None:
+                agreement = score_candidates(cases, cross_encoder, settings, home, tell)
+            if name == "evidence":
+                weigh(cases, settings)
+            removed[name] = _apply(FILTERS[name], cases, settings)
+        for case in cases:
+            propose_positives(case, settings)
+            select_hard(case, settings)
+        random_missing = select_random(cases, settings)
 
-    rows = [_row(case, candidate) for case in cases for candidate in case.candidates]
-    report = MineReport(
-        ledger="",
-        queries=len(cases),
-        candidates=len(rows),
-        verdicts=dict(sorted(Counter(row.verdict for row in rows).items())),
-        seconds=0.0,
-        skipped_queries=len(queries) - len(cases),
-        languages=dict(sorted(Counter(case.language for case in cases).items())),
-        removed=removed,
-        decided=decided,
-        random_missing=random_missing,
-        agreement=agreement,
-    )
-    asked = [
-        LedgerQuery(case.query, case.text, case.language, tuple(chunk.id for chunk in case.positives)) for case in cases
-    ]
-    manifest = _manifest(searcher, cross_encoder, settings, home, report, asked, decisions, feedback)
-    return replace(report, ledger=write_ledger(home, rows, manifest, asked), seconds=time.monotonic() - started)
-
-
-def _gather(
-    searcher: Retriever,
-    texts: Mapping[str, str],
-    projection: Projection,
-    settings: MineSettings,
-    tell: Progress,
-    feedback: Run | None,
-) -> list[Case]:
-    """Search for all queries, in order of their ids, and collect each one's candidates."""
-    chunks = searcher.chunks
-    corpus = Corpus(chunks)
-    ids = sorted(texts)
-    cases: list[Case] = []
-    for start in range(0, len(ids), _QUERIES_PER_BLOCK):
-        block = {query: texts[query] for query in ids[start : start + _QUERIES_PER_BLOCK]}
-        of_block = {query: projection.positives(query) for query in block}
-        retrieved = retrieve(searcher, block, of_block, corpus, settings.depth, settings.fusion, feedback)
-        sources = {
-            name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()
-        }
-        for query, text in block.items():
-            votes = rank(retrieved.ensemble.get(query, {}))
-            positives = sorted(
-                projection.positives(query), key=lambda c: (votes[c][0] if c in votes else len(chunks), c)
-            )
-            judged = tuple(chunks[chunk] for chunk in positives)
-            cases.append(
-                Case(
-                    query=query,
-                    text=text,
-                    language=language(text),
-                    positives=judged,
-                    positive_votes=tuple(votes.get(chunk) for chunk in positives),
-                    spans=_judged_spans(projection, query, judged),
-                    encoders=retrieved.encoders,
-                    candidates=find_candidates(retrieved, sources, query, positives, chunks, settings.depth),
-                )
-            )
-        if ASK_LIKENESS.intersection(settings.filters):
-            measure_likeness(cases[start:], searcher)
-        tell("searching", len(cases), len(ids))
-    return cases
-
-
-def _judged_spans(projection: Projection, query: str, positives: Sequence[Chunk]) -> tuple[tuple[str, int, int], ...]:
-    """Return the judged places of a query: spans as judged, and for other judgements the chunks that answer."""
-    spans = []
-    places_without_span = set()
-    for unit in projection.units[query]:
-        span = _SPAN_UNIT.fullmatch(unit)
-        if span:
-            spans.append((span[1], int(span[2]), int(span[3])))
-        else:
-            places_without_span.add(unit)
-    hits = projection.hits[query]
-    spans.extend((c.document, c.start, c.end) for c in positives if places_without_span.intersection(hits[c.id]))
-    return tuple(spans)
+        rows = [_row(case, candidate) for case in cases for candidate in case.candidates]
+        report = MineReport(
+            ledger="",
+            queries=len(cases),
+            candidates=len(rows),
+            verdicts=dict(sorted(Counter(row.verdict for row in rows).items())),
+            seconds=0.0,
+            skipped_queries=len(queries) - len(cases),
+            languages=dict(sorted(Counter(case.language for case in cases).items())),
+            removed=removed,
+            decided=decided,
+            random_missing=random_missing,
+            agreement=agreement,
+        )
+        asked = [
+            LedgerQuery(case.query, case.text, case.language, tuple(chunk.id for chunk in case.positives))
+            for case in cases
+        ]
+        manifest = _manifest(searcher, cross_encoder, settings, home, report, asked, decisions, feedback)
+        ledger = write_ledger(home, rows, manifest, asked)
+    return replace(report, ledger=ledger, seconds=time.monotonic() - started)
 
 
 def _apply(rule: Filter, cases: Sequence[Case], settings: MineSettings) -> dict[str, int]:

@@ -12,7 +12,7 @@ import logging
 import re
 import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ from indexing.home import PARTIAL_SUFFIX, Home, SpecmineError, sync
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{8,128}")
 _KEY_BYTES = 16
+# A killed process scores so many again: a few seconds' work. Sorted by length there is next to no padding in them.
+_PAIRS_PER_BATCH = 128
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +62,32 @@ class PairScores:
         self._scores = _read_parts(self._folder)
         self.computed = 0
 
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return the logit of each pair. What has to be computed is on disk before this returns."""
+    def score(
+        self, pairs: Sequence[tuple[str, str]], tell: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[float]:
+        """Return the logit of each pair of query and passage, in order.
+
+        Pairs of like length are scored together, the longest first, and are on disk before the next are begun. ``tell``
+        is called with how many distinct pairs are known and how many there are: at the start, and after each batch.
+        """
+        if not pairs:
+            return []
         keys = [_key(query, passage) for query, passage in pairs]
-        missing = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in self._scores}
-        if missing:
-            scores = np.asarray(self._judge.score(list(missing.values())), dtype=np.float32)
-            _write_part(self._folder, list(missing), scores)
-            self._scores.update(zip(missing, scores.tolist(), strict=True))
-            self.computed += len(missing)
+        distinct = dict(zip(keys, pairs, strict=True))
+        # Batches are cut from all pairs, known or not: a network's last bits depend on what else is in a batch, and who
+        # goes on after a kill must get the same ones.
+        longest_first = sorted(distinct, key=lambda key: -sum(map(len, distinct[key])))
+        known = sum(key in self._scores for key in distinct)
+        tell(known, len(distinct))
+        for start in range(0, len(longest_first), _PAIRS_PER_BATCH):
+            missing = [key for key in longest_first[start : start + _PAIRS_PER_BATCH] if key not in self._scores]
+            if missing:
+                scores = np.asarray(self._judge.score([distinct[key] for key in missing]), dtype=np.float32)
+                _write_part(self._folder, missing, scores)
+                self._scores.update(zip(missing, scores.tolist(), strict=True))
+                self.computed += len(missing)
+                known += len(missing)
+                tell(known, len(distinct))
         return [self._scores[key] for key in keys]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chunking.document import Chunk
@@ -22,8 +23,6 @@ Progress = Callable[[str, int, int], None]
 
 # A judged section may be cut into many chunks; the best of the few that the ensemble ranks highest speaks for it.
 _POSITIVES = 3
-# At the default budget this is one batch of about 120 pairs: what a killed process scores again.
-_CASES_PER_BATCH = 8
 
 
 def score_candidates(
@@ -62,14 +61,14 @@ def _score_language(
     cases: Sequence[Case], judge: Judge, scores: PairScores, settings: MineSettings, tell: Progress
 ) -> Agreement:
     sample = choose_sample(cases, settings.agreement_sample, settings.seed)
-    _score(sample, judge, scores, settings, lambda done: tell("cross-encoder on a sample", done, len(sample)))
+    _score(sample, judge, scores, settings, partial(tell, "cross-encoder on a sample"))
     agreement = measure_agreement(sample, settings.minimum_agreement)
     if agreement.distrust:
         _distrust_all(cases, agreement.distrust)
         return agreement
     sampled = {case.query for case in sample}
     rest = [case for case in cases if case.query not in sampled]
-    _score(rest, judge, scores, settings, lambda done: tell("cross-encoder", done, len(rest)))
+    _score(rest, judge, scores, settings, partial(tell, "cross-encoder"))
     return replace(agreement, calibration=calibrate(cases, settings.seed), reviewed=measure_reviewed(cases))
 
 
@@ -90,32 +89,25 @@ def _distrust_all(cases: Sequence[Case], why: str) -> Agreement:
 
 
 def _score(
-    cases: Sequence[Case],
-    judge: Judge,
-    scores: PairScores,
-    settings: MineSettings,
-    tell: Callable[[int], None],
+    cases: Sequence[Case], judge: Judge, scores: PairScores, settings: MineSettings, tell: Callable[[int, int], None]
 ) -> None:
-    for start in range(0, len(cases), _CASES_PER_BATCH):
-        batch = cases[start : start + _CASES_PER_BATCH]
-        asked: list[tuple[Case, list[Chunk], list[Candidate]]] = []
-        for case in batch:
-            votes = zip(case.positives[:_POSITIVES], case.positive_votes[:_POSITIVES], strict=True)
-            readable = [(chunk, vote) for chunk, vote in votes if judge.judges(language(chunk.text))]
-            case.positive_cross_ranks = [vote[0] if vote else None for _, vote in readable]
-            candidates = _shortlist(case, judge, settings.cross_budget) + _reviewed(case, judge)
-            asked.append((case, [chunk for chunk, _ in readable], candidates))
-        pairs = [
-            (case.text, passage_text(chunk))
-            for case, positives, candidates in asked
-            for chunk in (*positives, *(candidate.chunk for candidate in candidates))
-        ]
-        logits = iter(scores.score(pairs))
-        for case, positives, candidates in asked:
-            case.positive_cross = [next(logits) for _ in positives]
-            for candidate in candidates:
-                candidate.cross = next(logits)
-        tell(start + len(batch))
+    asked: list[tuple[Case, list[Chunk], list[Candidate]]] = []
+    for case in cases:
+        votes = zip(case.positives[:_POSITIVES], case.positive_votes[:_POSITIVES], strict=True)
+        readable = [(chunk, vote) for chunk, vote in votes if judge.judges(language(chunk.text))]
+        case.positive_cross_ranks = [vote[0] if vote else None for _, vote in readable]
+        candidates = _shortlist(case, judge, settings.cross_budget) + _reviewed(case, judge)
+        asked.append((case, [chunk for chunk, _ in readable], candidates))
+    pairs = [
+        (case.text, passage_text(chunk))
+        for case, positives, candidates in asked
+        for chunk in (*positives, *(candidate.chunk for candidate in candidates))
+    ]
+    logits = iter(scores.score(pairs, tell))
+    for case, positives, candidates in asked:
+        case.positive_cross = [next(logits) for _ in positives]
+        for candidate in candidates:
+            candidate.cross = next(logits)
 
 
 def _shortlist(case: Case, judge: Judge, budget: int) -> list[Candidate]:

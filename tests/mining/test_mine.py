@@ -347,7 +347,10 @@ def test_report_has_the_keys_of_the_contract(town: Town, home: Home) -> None:
 def test_progress(town: Town, home: Home) -> None:
     told: list[tuple[str, int, int]] = []
     town.mine(home, town.judge, progress=lambda stage, done, total: told.append((stage, done, total)))
-    assert told == [("searching", 1, 1), ("cross-encoder on a sample", 1, 1)]
+    # Of ten passages the judged one, its sibling and its copy are no candidates; the judged one is scored too.
+    pairs = 10 - 3 + 1
+    sample = "cross-encoder on a sample"
+    assert told == [("searching", 0, 1), ("searching", 1, 1), (sample, 0, pairs), (sample, pairs, pairs)]
 
 
 def test_the_second_run_asks_nothing_again(town: Town, home: Home) -> None:

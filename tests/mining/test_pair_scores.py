@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +59,52 @@ class LengthJudge:
         return np.array([len(passage) / 7 for _, passage in pairs])
 
 
+@dataclass
+class CompanyJudge(LengthJudge):
+    """One whose scores tell in which company a pair was scored, as a network's last bits do, and that may be killed."""
+
+    killed_at: int = 0
+    batches: list[list[tuple[str, str]]] = field(default_factory=list)
+
+    def score(self, pairs: list[tuple[str, str]]) -> np.ndarray:
+        self.batches.append(pairs)
+        if len(self.batches) == self.killed_at:
+            raise KeyboardInterrupt
+        company = zlib.crc32(repr(pairs).encode()) % 1000
+        return np.array([len(passage) + (company + place) / 1e4 for place, (_, passage) in enumerate(pairs)])
+
+
+@pytest.fixture
+def few_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mining.pair_scores._PAIRS_PER_BATCH", 4)
+
+
+@pytest.mark.usefixtures("few_in_a_batch")
+def test_the_longest_are_scored_first_and_progress_counts_what_is_known(home: Home) -> None:
+    PairScores(home, CompanyJudge()).score([("q", "x" * 5)])
+    judge, told = CompanyJudge(), []
+    pairs = [("q", "x" * length) for length in (3, 9, 1, 5, 7, 8, 2, 6, 4, 9)]
+    PairScores(home, judge).score(pairs, lambda done, total: told.append((done, total)))
+    assert [[len(passage) for _, passage in batch] for batch in judge.batches] == [[9, 8, 7, 6], [4, 3, 2], [1]]
+    assert told == [(1, 9), (5, 9), (8, 9), (9, 9)]
+
+
+@pytest.mark.usefixtures("few_in_a_batch")
+def test_killed_at_any_batch_the_scores_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
+    pairs = [(f"query {number % 5}", "x" * (number * 7 % 31)) for number in range(30)]
+    earlier = pairs[3:20:4]  # another mining asked for these before
+    homes = [Home(tmp_path / str(number)) for number in range(9)]
+    for one in homes:
+        PairScores(one, CompanyJudge()).score(earlier)
+    undisturbed = PairScores(homes[0], CompanyJudge()).score(pairs)
+    for number in range(1, 9):
+        with pytest.raises(KeyboardInterrupt):
+            PairScores(homes[number], CompanyJudge(killed_at=number)).score(pairs)
+        judge = CompanyJudge()
+        assert PairScores(homes[number], judge).score(pairs) == undisturbed
+        assert len(judge.batches) == 8 - number + 1
+
+
 def test_each_pair_is_asked_once(home: Home) -> None:
     judge = LengthJudge()
     scores = PairScores(home, judge)
@@ -66,7 +113,7 @@ def test_each_pair_is_asked_once(home: Home) -> None:
         np.float32(4 / 7),
         np.float32(2 / 7),
     ]
-    assert judge.asked == [("q", "ab"), ("q", "abcd")]
+    assert judge.asked == [("q", "abcd"), ("q", "ab")]
     assert scores.score([("q", "abcd"), ("r", "ab")]) == [np.float32(4 / 7), np.float32(2 / 7)]
     assert judge.asked[2:] == [("r", "ab")]
     assert scores.score([]) == []
@@ -104,7 +151,7 @@ def test_kill_loses_at_most_the_batch_being_scored(home: Home) -> None:
     assert killed.returncode == -signal.SIGKILL
     judge = LengthJudge()
     PairScores(home, judge).score([("q", "x" * i) for i in range(30)])
-    assert judge.asked == [("q", "x" * i) for i in range(20, 30)]
+    assert sorted(judge.asked) == [("q", "x" * i) for i in range(20, 30)]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short", b"nonsense"])
