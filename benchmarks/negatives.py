@@ -158,7 +158,7 @@ def main() -> None:
     keys: dict[str, list[str]] = {name: [] for name in examples}
     for seed in range(arguments.seeds):
         for name, some in examples.items():
-            loss = "full_softmax" if name == REFERENCE else "ledger_softmax"
+            loss = "full_softmax" if name == REFERENCE else "lce"
             training = replace(settings.training(), loss=loss, epochs=arguments.epochs, seed=17 + seed)
             key = json.dumps([name, arguments.encoder, asdict(training), len(shared)])
             keys[name].append(key)

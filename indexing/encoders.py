@@ -168,9 +168,9 @@ class QueryEncoder:
         """The network to train; in evaluation mode (no dropout) until the trainer calls ``train()``."""
         return self._network.model
 
-    def forward_tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return (B, dim) float32 unit rows of the queries as one batch, with gradient to ``module``'s weights."""
-        return self._network.forward(self._network.tokenize([self.spec.query_prompt + text for text in texts]))
+    def forward_tokens(self, texts: Sequence[str]) -> Embedded:
+        """Embed the queries as one batch, with gradient to ``module``'s weights."""
+        return self._network.embed(self._network.tokenize([self.spec.query_prompt + text for text in texts]))
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return (n, dim) float32 unit rows of queries, in order, without gradient and without dropout."""

@@ -19,7 +19,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +31,13 @@ from torch import Tensor
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
 from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
-from training.losses import LOSSES
-from training.targets import Example, masks_of
+from training.batch import Batch, restrict
+from training.loss_settings import LossSettings
+from training.losses import LOSSES, NEGATIVES_OF, TAUGHT
+from training.losses_debiased import clamped_share
+from training.negatives import NEGATIVES, choose_negatives
+from training.synthesis import SYNTHESES, audit_synthetic
+from training.targets import Example, masks_of, teacher_of
 
 WEIGHTS = "weights.safetensors"
 MOMENTS = "moments.safetensors"
@@ -45,19 +50,26 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """How a query encoder is trained. ``loss`` is a name of ``training.losses.LOSSES``.
+class TrainSettings(LossSettings):
+    """How a query encoder is trained, with the parameters of the losses.
 
-    The learning rate rises over the share ``warmup`` of all steps and then falls to 0. ``evaluations`` are made in each
-    epoch; training ends when ``patience`` of them in a row brought nothing, after ``epochs`` at the latest, and the
-    best weights are kept. ``precision`` ``auto`` times float32 and bfloat16 autocast and takes the faster. The defaults
-    are the best of those tried for MiniLM on judged RFCs (``docs/RESULTS.md``).
+    ``loss`` is a name of ``training.losses.LOSSES``, or several with their weights. ``negatives`` are names of
+    ``training.negatives.NEGATIVES`` by stage: the steps are divided evenly among the stages, the easier first. Without
+    any each loss has those it is used with. ``synthesis`` is a name of ``training.synthesis.SYNTHESES`` or "none".
+
+    The learning rate rises over the share ``warmup`` of all steps and then falls to 0. A step learns from
+    ``accumulate`` batches. ``evaluations`` are made in each epoch; training ends when ``patience`` of them in a row
+    brought nothing, after ``epochs`` at the latest, and the best weights are kept. ``precision`` ``auto`` times float32
+    and bfloat16 autocast and takes the faster. The defaults are the best of those tried for MiniLM on judged RFCs
+    (``docs/RESULTS.md``).
     """
 
-    loss: str = "full_softmax"
+    loss: str | dict[str, float] = "full_softmax"
+    negatives: tuple[tuple[str, ...], ...] = ()
+    synthesis: str = "none"
     learning_rate: float = 3e-5
-    temperature: float = 0.03
     batch_size: int = 16
+    accumulate: int = 1
     epochs: int = 6
     evaluations: int = 1
     patience: int = 3
@@ -68,13 +80,28 @@ class TrainSettings:
     seed: int = 17
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
-            raise ValueError(f"unknown loss {self.loss!r}; known: {', '.join(LOSSES)}")
-        for name in ("learning_rate", "temperature", "gradient_clip"):
+        super().__post_init__()
+        for name, weight in self.losses.items():
+            if name not in LOSSES:
+                raise ValueError(f"unknown loss {name!r}; known: {', '.join(LOSSES)}")
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"the weight of loss {name} must be above 0, not {weight}")
+        if not self.losses:
+            raise ValueError(f"no loss is named; known: {', '.join(LOSSES)}")
+        for stage in self.negatives:
+            for name in stage:
+                if name not in NEGATIVES:
+                    raise ValueError(f"unknown negatives {name!r}; known: {', '.join(NEGATIVES)}")
+            if not stage:
+                raise ValueError("a stage of negatives is empty")
+        if self.synthesis not in ("none", *SYNTHESES):
+            raise ValueError(f"unknown synthesis {self.synthesis!r}; known: none, {', '.join(SYNTHESES)}")
+        for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name, low, high in (
             ("batch_size", 1, 4096),
+            ("accumulate", 1, 4096),
             ("epochs", 1, 1000),
             ("evaluations", 1, 100),
             ("patience", 1, 100_000),
@@ -87,17 +114,43 @@ class TrainSettings:
         if not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay must be 0 to below 1, not {self.weight_decay}")
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses by name with their weights."""
+        return {self.loss: 1.0} if isinstance(self.loss, str) else self.loss
+
+    @property
+    def system(self) -> str:
+        """What is trained with, in a few words: "full_softmax", "infonce + 0.2 histogram, mix"."""
+        parts = [name if weight == 1 else f"{weight:g} {name}" for name, weight in self.losses.items()]
+        return " + ".join(parts) + ("" if self.synthesis == "none" else f", {self.synthesis}")
+
+    @property
+    def needs_ledger(self) -> bool:
+        """Whether a query without mined negatives can teach nothing."""
+        stages = self.negatives or [NEGATIVES_OF[name] for name in self.losses]
+        return bool(TAUGHT.intersection(self.losses)) or any(set(stage) == {"ledger"} for stage in stages)
+
+    def negatives_at(self, loss: str, share: float) -> tuple[str, ...]:
+        """Return the names of what counts against a query after ``share`` of the steps."""
+        if not self.negatives:
+            return NEGATIVES_OF[loss]
+        return self.negatives[min(int(share * len(self.negatives)), len(self.negatives) - 1)]
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """One evaluation: after ``step`` steps the held-out measure is ``score``; ``loss`` is the mean since the last.
 
-    ``score`` is None in a training without held-out queries.
+    ``score`` is None in a training without held-out queries. ``audit`` are means since the last one too: the share of
+    the queries whose negatives a debiased loss clamped (``clamped``), of the synthetic negatives that are harder than
+    what they were made of (``harder``), and the mean cosines of synthetic and of the hardest real ones.
     """
 
     step: int
     score: float | None
     loss: float | None
+    audit: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,15 +181,18 @@ def train(
     settings: TrainSettings,
     folder: Path,
     progress: Progress,
+    lengths: np.ndarray | None = None,
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
 
-    With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by then.
+    ``lengths`` (N,) are the documents' norms before they were normalised, where they were kept; only hyperbolic losses
+    read them. With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by
+    then.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number.
     """
-    run = _Run(encoder, documents, examples, settings, folder)
+    run = _Run(encoder, documents, examples, settings, folder, lengths)
     # The caller's random state is left as it was; every step seeds its own.
     with torch.random.fork_rng(devices=[]):
         if not run.resume():
@@ -162,13 +218,16 @@ class _Run:
         examples: Sequence[Example],
         settings: TrainSettings,
         folder: Path,
+        lengths: np.ndarray | None,
     ) -> None:
         self.encoder = encoder
         self.examples = examples
         self.settings = settings
         self.folder = folder
         self.documents = _frozen_tensor(documents)
-        self.steps_per_epoch = -(-len(examples) // settings.batch_size)
+        self.unit = float(np.median(lengths)) if lengths is not None else 1.0
+        self.lengths = torch.from_numpy(lengths / self.unit) if lengths is not None else None
+        self.steps_per_epoch = -(-len(examples) // (settings.batch_size * settings.accumulate))
         self.planned = self.steps_per_epoch * settings.epochs
         parts = settings.epochs * settings.evaluations
         self.evaluation_steps = {max(1, -(-self.planned * part // parts)) for part in range(1, parts + 1)}
@@ -179,6 +238,7 @@ class _Run:
         self.history: list[Evaluation] = []
         self.precision = ""
         self.losses: list[float] = []
+        self.audit: list[dict[str, float]] = []
         self.seconds = 0.0
         self.queries = 0
 
@@ -192,36 +252,75 @@ class _Run:
     def advance(self) -> None:
         """Take one step of the optimiser."""
         started = time.perf_counter()
-        batch = [self.examples[i] for i in self._batch()]
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        random = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
         self.encoder.module.train()
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         self.optimiser.zero_grad(set_to_none=True)
-        with _autocast(self.precision):
-            queries = self.encoder.forward_tokens([example.text for example in batch])
-        masks = masks_of(batch, len(self.documents))
-        loss = LOSSES[self.settings.loss](queries.float(), self.documents, masks, self.settings.temperature)
-        if not torch.isfinite(loss):
-            raise SpecmineError(
-                f"training {self.encoder.spec.name}: the loss is {loss.item()} at step {self.step + 1}; "
-                "lower learning_rate or raise temperature"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
+        drawn = self._batch()
+        cost = 0.0
+        for part in np.array_split(drawn, -(-len(drawn) // self.settings.batch_size)):
+            batch = [self.examples[i] for i in part]
+            loss = self._cost(batch, random) * (len(part) / len(drawn))
+            if not torch.isfinite(loss):
+                raise SpecmineError(
+                    f"training {self.encoder.spec.name}: the loss is {loss.item()} at step {self.step + 1}; "
+                    "lower learning_rate or raise temperature"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            cost += loss.item()
         torch.nn.utils.clip_grad_norm_(self.encoder.module.parameters(), self.settings.gradient_clip)
         self.optimiser.step()
         self.step += 1
-        self.losses.append(loss.item())
-        self.queries += len(batch)
+        self.losses.append(cost)
+        self.queries += len(drawn)
         self.seconds += time.perf_counter() - started
+
+    def _cost(self, examples: Sequence[Example], random: torch.Generator) -> Tensor:
+        """Return what a batch costs by all losses together, and note what the operators should know of it."""
+        settings = self.settings
+        with _autocast(self.precision):
+            embedded = self.encoder.forward_tokens([example.text for example in examples])
+        queries = embedded.unit.float()
+        masks = masks_of(examples, len(self.documents))
+        taught = teacher_of(examples, len(self.documents)) if TAUGHT.intersection(settings.losses) else None
+        total = queries.new_zeros(())
+        for name, weight in settings.losses.items():
+            names = settings.negatives_at(name, self.step / self.planned)
+            chosen = choose_negatives(names, queries.detach(), self.documents, masks, settings, random)
+            batch = Batch(
+                queries=queries,
+                documents=self.documents,
+                positives=masks.positives,
+                negatives=chosen,
+                query_lengths=embedded.norms.float() / self.unit if self.lengths is not None else None,
+                document_lengths=self.lengths,
+                teacher=taught,
+            )
+            if "corpus" not in names:
+                batch = restrict(batch)
+            if settings.synthesis != "none":
+                made = SYNTHESES[settings.synthesis](batch, settings, random)
+                batch = replace(batch, synthetic=made.rows)
+                self.audit.append(audit_synthetic(made, batch))
+            if name in ("debiased", "hard_debiased"):
+                hardness = settings.hardness if name == "hard_debiased" else 0.0
+                self.audit.append({"clamped": clamped_share(batch, settings, hardness)})
+            total = total + weight * LOSSES[name](batch, settings)
+        return total
 
     def evaluate(self, score: Score | None) -> None:
         """Measure, then write a checkpoint."""
         self.encoder.module.eval()
         loss = sum(self.losses) / len(self.losses) if self.losses else None
-        self.history.append(Evaluation(self.step, score(self.encoder) if score else None, loss))
-        self.losses = []
+        self.history.append(Evaluation(self.step, score(self.encoder) if score else None, loss, self._audited()))
+        self.losses, self.audit = [], []
         self._save()
+
+    def _audited(self) -> dict[str, float]:
+        names = sorted({name for entry in self.audit for name in entry})
+        return {name: float(np.mean([entry[name] for entry in self.audit if name in entry])) for name in names}
 
     def best(self) -> Evaluation:
         """Return the best evaluation, of equals the first; the last where there is no score to go by."""
@@ -291,7 +390,8 @@ class _Run:
         if self.epoch != epoch:
             lengths = [len(example.text) for example in self.examples]
             order = np.random.default_rng([self.settings.seed, epoch])
-            self.epoch, self.batches = epoch, batches(lengths, self.settings.batch_size, order)
+            size = self.settings.batch_size * self.settings.accumulate
+            self.epoch, self.batches = epoch, batches(lengths, size, order)
         return self.batches[position]
 
     def _learning_rate(self) -> float:
@@ -345,7 +445,7 @@ def _faster_precision(encoder: QueryEncoder, texts: Sequence[str]) -> str:
         for _ in range(3):  # the first pass allocates
             started = time.perf_counter()
             with _autocast(precision):
-                queries = encoder.forward_tokens(sample)
+                queries = encoder.forward_tokens(sample).unit
             queries.float().square().sum().backward()  # type: ignore[no-untyped-call]
             times.append(time.perf_counter() - started)
         seconds[precision] = min(times[1:])

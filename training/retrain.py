@@ -91,9 +91,9 @@ def retrain(
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
-    needs_ledger = settings.loss == "ledger_softmax"
+    needs_ledger = settings.needs_ledger
     if needs_ledger and ledger is None:
-        raise SpecmineError(f"loss {settings.loss!r} needs mined negatives: run `specmine mine` first")
+        raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
         splits = split_queries(searcher, catalogue)
         examples = build_examples(

@@ -30,7 +30,7 @@ from training.targets import Examples
 from training.versions import EncoderVersion, list_versions, register, weights_file
 
 # Bump when the loop makes other weights of the same settings and data.
-_TRAINING_VERSION = 2
+_TRAINING_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Session:
             described = EncoderVersion(
                 encoder=name,
                 document_fingerprint=part.fingerprint,
-                loss=self.settings.loss,
+                loss=self.settings.system,
                 job=job,
                 lineage=self._lineage(name, data, checksum),
                 training=asdict(trained) if trained else {},
@@ -202,8 +202,9 @@ def _examples_hash(examples: Examples) -> str:
     digest = hashlib.sha256()
     for example in examples.examples:
         digest.update(f"{example.query}\0{example.text}\0".encode())
-        for rows in (example.positives, example.masked, example.ledger):
+        for rows in (example.positives, example.masked, example.ledger, example.taught):
             digest.update(f"{len(rows)}\0".encode() + rows.astype("<i8").tobytes())
+        digest.update(example.logits.astype("<f4").tobytes())
     return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chunking.document import Chunk
 from evaluation.judgements import Judgement, Query
@@ -21,7 +22,7 @@ from mining.ledger import (
     RELEVANT,
     Ledger,
 )
-from training.losses import Masks
+from training.batch import Masks
 
 # What a ledger holds for no negative: what may be a true answer, and repetitions of a judged passage. A proposed
 # positive teaches nothing either way until somebody confirms it. What a rule calls borderline is no mined negative, but
@@ -36,7 +37,8 @@ class Example:
     """One training query. The arrays are sorted int64 rows of the document matrix.
 
     ``positives`` are its judged passages and what the ledger calls relevant, ``masked`` (without them) what must not
-    count against it, ``ledger`` its mined negatives.
+    count against it, ``ledger`` its mined negatives. ``taught`` are the rows that a cross-encoder scored, and
+    ``logits`` (same length) float32 its scores.
     """
 
     query: str
@@ -44,6 +46,8 @@ class Example:
     positives: np.ndarray
     masked: np.ndarray
     ledger: np.ndarray
+    taught: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    logits: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,14 @@ def masks_of(batch: Sequence[Example], documents: int) -> Masks:
         negatives[place, example.masked] = False
         ledger[place, example.ledger] = True
     return Masks(torch.from_numpy(positives), torch.from_numpy(negatives), torch.from_numpy(ledger))
+
+
+def teacher_of(batch: Sequence[Example], documents: int) -> Tensor:
+    """Return the cross-encoder's logits of a batch, (B, N) float32, not a number where it was not asked."""
+    logits = np.full((len(batch), documents), np.nan, dtype=np.float32)
+    for place, example in enumerate(batch):
+        logits[place, example.taught] = example.logits
+    return torch.from_numpy(logits)
 
 
 class _Kin:

@@ -212,7 +212,7 @@ def test_training_moves_the_query_side_and_leaves_the_document_side(spec: Encode
     optimiser = torch.optim.SGD(queries.module.parameters(), lr=0.05)
     similarities = []
     for _ in range(5):
-        rows = queries.forward_tokens(["w1 w2 w3"])
+        rows = queries.forward_tokens(["w1 w2 w3"]).unit
         assert rows.requires_grad
         np.testing.assert_allclose(rows.detach().norm(dim=1).numpy(), 1, atol=1e-6)
         similarity = (rows * target).sum()
@@ -302,7 +302,7 @@ def test_a_static_encoder_averages_token_vectors_and_can_be_trained(static: Enco
     np.testing.assert_allclose(rows[1], [0, 1], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
     queries = load_query_encoder(static, home)
-    queries.forward_tokens(["w1 w2"])[0, 0].backward()
+    queries.forward_tokens(["w1 w2"]).unit[0, 0].backward()
     gradient = queries.module[0].embedding.weight.grad  # type: ignore[index, union-attr]
     assert gradient is not None
     assert set(gradient.abs().sum(dim=1).nonzero().flatten().tolist()) == {5, 6}

@@ -17,6 +17,7 @@ from indexing.encoders import QueryEncoder, load_query_encoder
 from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 from training import query_training
+from training.losses import LOSSES, TAUGHT
 from training.query_training import TrainSettings, batches, train
 from training.targets import Example
 
@@ -282,7 +283,7 @@ def test_a_loss_that_is_no_number_is_one_line(spec: EncoderSpec, home: Home, tmp
 
 def test_the_learning_rate_rises_and_falls(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
     settings = TrainSettings(learning_rate=1.0, batch_size=12, epochs=1, warmup=0.4)
-    run = query_training._Run(load_query_encoder(spec, home), matrix(), examples(), settings, tmp_path / "run")
+    run = query_training._Run(load_query_encoder(spec, home), matrix(), examples(), settings, tmp_path / "run", None)
     rates = []
     for step in range(run.planned):
         run.step = step
@@ -313,7 +314,7 @@ def test_batches_save_most_of_the_padding() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"loss": "magic"}, r"unknown loss 'magic'; known: full_softmax, ledger_softmax"),
+        ({"loss": "magic"}, r"unknown loss 'magic'; known: full_softmax, infonce, lce"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, not 0.0"),
         ({"temperature": float("nan")}, "temperature must be above 0, not nan"),
         ({"batch_size": 0}, "batch_size must be 1 to 4096, not 0"),
@@ -328,3 +329,51 @@ def test_batches_save_most_of_the_padding() -> None:
 def test_impossible_settings_are_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainSettings(**changed)  # type: ignore[arg-type]
+
+
+SYSTEMS = {
+    **{name: {"loss": name} for name in LOSSES.keys() - TAUGHT},
+    "histogram beside a softmax": {"loss": {"full_softmax": 1.0, "histogram": 0.5}},
+    "mix": {"loss": "hard_debiased", "synthesis": "mix", "synthetic": 4, "hardest": 8},
+    "mochi": {"loss": "infonce", "synthesis": "mochi", "synthetic": 4, "hardest": 8},
+    "from easy to hard": {"loss": "infonce", "negatives": (("random",), ("in_batch",), ("live",))},
+    "two batches a step": {"loss": "full_softmax", "batch_size": 4, "accumulate": 2},
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_learns(name: str, spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
+    chosen = {"batch_size": 20, **SYSTEMS[name]}
+    settings = replace(SETTINGS, epochs=8, bins=41, hyperbolic_temperature=0.1, evaluations=1, **chosen)  # type: ignore[arg-type]
+    encoder = load_query_encoder(spec, home)
+    documents = matrix()
+    others = np.random.default_rng(1)
+    mined = [
+        replace(one, ledger=np.setdiff1d(others.choice(DOCUMENTS, 9, replace=False), one.positives))
+        for one in examples()
+    ]
+    folder, score = tmp_path / "run", score_on(documents)
+    trained = train(encoder, documents, mined, score, settings, folder, lambda *_: None, np.ones(DOCUMENTS))
+    assert trained.best.score is not None and trained.before.score is not None
+    assert trained.best.score > 1.5 * trained.before.score
+    if settings.synthesis != "none":
+        assert set(trained.history[-1].audit) >= {"harder", "synthetic_cosine", "nearest_cosine"}
+    if "hard_debiased" in settings.losses:
+        assert 0 <= trained.history[-1].audit["clamped"] <= 1
+
+
+def test_two_batches_a_step_are_one_of_twice_the_size(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
+    """Without dropout the gradients add up to that of the larger batch, for a loss of queries one by one."""
+    gradients = []
+    for size, accumulate in ((8, 1), (4, 2)):
+        settings = replace(SETTINGS, batch_size=size, accumulate=accumulate)
+        encoder = load_query_encoder(spec, home)
+        for module in encoder.module.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        run = query_training._Run(encoder, matrix(), examples(), settings, tmp_path / f"{size}", None)
+        run.begin(None)
+        run.advance()
+        gradients.append([p.grad.clone() for p in encoder.module.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

@@ -214,12 +214,12 @@ def ledger_of(world: Any) -> Ledger:
 
 
 def test_mined_negatives_train_too(world: Any) -> None:
-    settings = replace(SETTINGS, loss="ledger_softmax")
+    settings = replace(SETTINGS, loss="lce")
     with pytest.raises(SpecmineError, match="needs mined negatives: run `specmine mine` first"):
         run(world, settings=settings)
     report = run(world, settings=settings, ledger=ledger_of(world))
     for outcome in report.outcomes:
-        assert outcome.version.loss == "ledger_softmax"
+        assert outcome.version.loss == "lce"
         assert outcome.version.lineage["ledger"] == "20260101T000000-abcdef"
         assert outcome.verdict.difference > 0.05
 

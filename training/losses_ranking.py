@@ -1,0 +1,69 @@
+"""Losses over the order of a list: ADORE's pairs, and what a cross-encoder teaches about it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.batch import Batch
+from training.loss_settings import LossSettings
+
+
+def adore(batch: Batch, settings: LossSettings) -> Tensor:
+    """``Σ |1/r_i - 1/r_j| softplus(s_j - s_i) / pairs`` over the pairs of a positive i and a negative j of each query.
+
+    ADORE (Zhan et al., arXiv 2104.08051): ranks r are those among the ``live_depth`` nearest documents as the query
+    encoder finds them now; positives outside come after them. s are cosines over the temperature.
+    """
+    scores = batch.cosines() / settings.temperature
+    costs = []
+    for row in range(len(scores)):
+        candidates = (batch.positives[row] | batch.negatives[row]).nonzero().flatten()
+        order = scores[row, candidates].detach().argsort(descending=True, stable=True)
+        kept = candidates[order]
+        near = torch.arange(len(kept)) < settings.live_depth
+        kept = kept[near | batch.positives[row, kept]]
+        weight = 1 / torch.arange(1, len(kept) + 1, dtype=scores.dtype)
+        relevant = batch.positives[row, kept]
+        own, others = scores[row, kept[relevant]], scores[row, kept[~relevant]]
+        worth = (weight[relevant][:, None] - weight[~relevant]).abs()
+        pairs = worth * torch.nn.functional.softplus(others - own[:, None])
+        costs.append(pairs.mean() if pairs.numel() else scores.new_zeros(()))
+    return torch.stack(costs).mean()
+
+
+def margin_mse(batch: Batch, settings: LossSettings) -> Tensor:
+    """Mean over the pairs of ``((s⁺ - s⁻) - (T⁺ - T⁻))²``: the student's margin shall be the teacher's.
+
+    Hofstätter et al., arXiv 2010.02666. s are cosines over the temperature, T the cross-encoder's logits over its own.
+    Pairs it was not asked about do not count; a batch without any costs nothing.
+    """
+    student, teacher, known = _lists(batch, settings)
+    positives, negatives = batch.positives & known, batch.negatives & known
+    pairs = positives[:, :, None] & negatives[:, None, :]
+    if not pairs.any():
+        return student.sum() * 0
+    query, own, other = pairs.nonzero(as_tuple=True)
+    margin = student[query, own] - student[query, other]
+    return (margin - (teacher[query, own] - teacher[query, other])).square().mean()
+
+
+def kl(batch: Batch, settings: LossSettings) -> Tensor:
+    """Mean over the queries of KL(softmax T ‖ softmax s) over the candidates that the cross-encoder was asked about."""
+    student, teacher, known = _lists(batch, settings)
+    enough = known.sum(dim=1) > 1
+    if not enough.any():
+        return student.sum() * 0
+    student = student.masked_fill(~known, -torch.inf)[enough].log_softmax(dim=1)
+    teacher = teacher.masked_fill(~known, -torch.inf)[enough].log_softmax(dim=1)
+    apart = teacher.exp() * (teacher - student)
+    return apart.masked_fill(~known[enough], 0.0).sum(dim=1).mean()
+
+
+def _lists(batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (B, n) student's and teacher's logits, 0 where the teacher said nothing, and where it did."""
+    if batch.teacher is None:
+        raise ValueError("this loss learns from a cross-encoder's scores and there are none")
+    known = batch.teacher.isfinite() & (batch.positives | batch.negatives)
+    teacher = batch.teacher.to(batch.queries.dtype).masked_fill(~known, 0.0) / settings.teacher_temperature
+    return batch.cosines() / settings.temperature, teacher, known
