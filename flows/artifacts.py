@@ -15,6 +15,7 @@ from flows import reports
 
 _LONGEST_LIST = 100
 _LONGEST_CELL = 300
+_PICTURES = 160_000  # characters of all pictures together
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$])")
 
 
@@ -23,9 +24,9 @@ def ingest_summary(report: Mapping[str, Any]) -> None:
     _create("ingest-summary", ingest_markdown(report), f"release {report['release'] or 'none'}")
 
 
-def mining_summary(report: Mapping[str, Any]) -> None:
-    """Write what mining found."""
-    _create("mining-summary", mining_markdown(report), f"ledger {report['ledger']}")
+def mining_summary(report: Mapping[str, Any], page: str, pictures: Sequence[tuple[str, str]]) -> None:
+    """Write what mining found, with pictures (caption, data URI) and where the page with all of them lies."""
+    _create("mining-summary", mining_markdown(report, page, pictures), f"ledger {report['ledger']}")
 
 
 def evaluation(report: Mapping[str, Any]) -> None:
@@ -74,12 +75,16 @@ def ingest_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def mining_markdown(report: Mapping[str, Any]) -> str:
-    """Return the text of mining's artifact."""
+def mining_markdown(report: Mapping[str, Any], page: str, pictures: Sequence[tuple[str, str]]) -> str:
+    """Return the text of mining's artifact; pictures that there is no room for are in the page alone."""
     facts = f"{report['candidates']} candidates for {report['queries']} queries in {report['seconds']:.1f} s."
-    return "\n\n".join(
-        [f"# Ledger `{report['ledger']}`", facts, _table(["verdict", "candidates"], report["verdicts"].items())]
-    )
+    parts = [f"# Ledger `{report['ledger']}`", facts, _table(["verdict", "candidates"], report["verdicts"].items())]
+    room = _PICTURES
+    for caption, picture in pictures:
+        if len(picture) <= room:
+            room -= len(picture)
+            parts += [f"![]({picture})", _escaped(caption)]
+    return "\n\n".join([*parts, f"All pictures, and the hardest negatives: `{page}`"])
 
 
 def evaluation_markdown(report: Mapping[str, Any]) -> str:

@@ -299,6 +299,20 @@ def diff_ledgers(before: str, after: str, *, limit: int | None = None, session: 
     commands.diff_ledgers(session, before, after, limit)
 
 
+@ledger.command(name="report")
+def report_ledger(ledger: str = "latest", *, session: Given) -> None:
+    """Write pictures of a ledger and its hardest negatives to one HTML file that opens without a network.
+
+    Parameters
+    ----------
+    ledger
+        Its id, as `specmine ledger` lists it.
+    """
+    from flows import commands
+
+    commands.report_ledger(session, ledger)
+
+
 @ledger.command(name="export")
 def export_ledger(ledger: str = "latest", *, format: str, out: Path, session: Given) -> None:
     """Write a ledger's positives and negatives as a training set, in the text that the encoders read.

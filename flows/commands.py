@@ -326,6 +326,17 @@ def diff_ledgers(session: Session, before: str, after: str, limit: int | None) -
     session.emit(result, lambda console: show_ledgers.diff(console, result, limit))
 
 
+def report_ledger(session: Session, name: str) -> None:
+    """Write the report on one ledger."""
+    from flows import show_ledgers
+    from flows.ledger_report import gather, report_json, write_report
+
+    settings = load_settings(session.config)
+    facts = gather(settings, name)
+    result = report_json(facts, write_report(settings.open_home(), facts))
+    session.emit(result, lambda console: show_ledgers.reported(console, result))
+
+
 def export_ledger(session: Session, name: str, form: str, file: Path) -> None:
     """Write a ledger's training set."""
     from flows import ledgers, show_ledgers

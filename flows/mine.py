@@ -1,4 +1,4 @@
-"""The flow ``mine``: negatives for the training queries, into a new ledger."""
+"""The flow ``mine``: negatives for the training queries, into a new ledger, and the report on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
         like: a ledger to make again, with its settings and on its release.
     """
     report = mine_negatives(config, like)
-    artifacts.mining_summary(report)
+    draw_ledger(report, config)
     return report
 
 
@@ -27,3 +27,14 @@ def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
 def mine_negatives(config: str | None, like: str | None = None) -> dict[str, Any]:
     """Search, filter, select, and write the ledger."""
     return stages.mine(settings_of(config), log_progress(), like)
+
+
+@task(name="draw ledger")
+def draw_ledger(report: dict[str, Any], config: str | None) -> None:
+    """Write the report on the new ledger, and its pictures into the artifact."""
+    from flows.ledger_report import artifact_pictures, gather, write_report
+
+    settings = settings_of(config)
+    facts = gather(settings, report["ledger"])
+    page = write_report(settings.open_home(), facts)
+    artifacts.mining_summary(report, str(page), artifact_pictures(facts))

@@ -1,14 +1,12 @@
-"""Pictures for artifacts, drawn by matplotlib without a display, as PNG data URIs small enough for an artifact."""
+"""The picture on a verdict: similarities before and after, as a PNG data URI small enough for an artifact."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from flows.canvas import blank, png_data_uri
 
 LARGEST = 200_000  # bytes of a data URI; Prefect's lists carry whole artifact bodies
 _COLOURS = {"positive": "#1a7f5a", "negative": "#b3401f"}
@@ -21,8 +19,7 @@ def similarity_histograms(before: Histogram, after: Histogram) -> str:
     """Draw the similarities of queries to their positives and to all other passages, before and after, one above the
     other, and return the picture as a data URI. Raises ValueError when it would be larger than ``LARGEST`` bytes.
     """
-    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(7, 4.2)
     axes = figure.subplots(2, 1, sharex=True)
     for axis, title, histogram in zip(axes, ("before", "after"), (before, after), strict=True):
         for name, colour in _COLOURS.items():
@@ -35,7 +32,10 @@ def similarity_histograms(before: Histogram, after: Histogram) -> str:
     axes[0].legend(frameon=False)
     axes[1].set_xlabel("cosine similarity of query and passage")
     axes[1].set_xlim(*_occupied([before, after]))
-    return _data_uri(figure)
+    uri = png_data_uri(figure)
+    if len(uri) > LARGEST:
+        raise ValueError(f"the picture has {len(uri)} bytes; an artifact may have {LARGEST}")
+    return uri
 
 
 def _occupied(histograms: Sequence[Histogram]) -> tuple[float, float]:
@@ -46,12 +46,3 @@ def _occupied(histograms: Sequence[Histogram]) -> tuple[float, float]:
     if not len(seen):
         return -1.0, 1.0
     return max(-1.0, float(seen[0]) - 0.05), min(1.0, float(seen[-1]) + 0.05)
-
-
-def _data_uri(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    if len(uri) > LARGEST:
-        raise ValueError(f"the picture has {len(uri)} bytes; an artifact may have {LARGEST}")
-    return uri

@@ -74,6 +74,13 @@ def diff(console: Console, result: Mapping[str, Any], limit: int | None) -> None
             rows(console, result[name][:most], len(result[name]))
 
 
+def reported(console: Console, result: Mapping[str, Any]) -> None:
+    """Show where a report lies, and what it lacks."""
+    console.print(escape(result["report"]), soft_wrap=True)
+    for note in result["notes"]:
+        console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+
+
 def exported(console: Console, result: Mapping[str, Any]) -> None:
     """Show what an export wrote, and what it left out."""
     console.print(

@@ -95,6 +95,26 @@ def test_chunkings_are_compared_with_their_tables_as_an_artifact(
         compare_chunking("section:60", config=config)
 
 
+def test_mining_leaves_its_pictures_as_an_artifact_and_a_page(
+    write_config: Callable[[str], Path], judged: Path
+) -> None:
+    from flows.ingest import ingest
+    from flows.mine import mine
+    from flows.stages import catalogue
+
+    config = str(write_config("[mine]\nfilters = []\n"))
+    ingest(config=config)
+    with catalogue(load_settings(Path(config))) as book:
+        book.import_files("train", judged / "train.queries.jsonl", judged / "train.judgements.jsonl")
+    report = mine(config=config)
+    page = judged / "home" / "reports" / f"ledger-{report['ledger']}.html"
+    assert page.is_file()
+    shown = artifact("mining-summary").data
+    assert f"# Ledger `{report['ledger']}`" in shown
+    assert shown.count("![](data:image/png;base64,") == 3  # the funnel, the sources, one encoder
+    assert str(page) in shown
+
+
 def test_a_flow_fails_with_the_line_a_user_would_see(workplace: Path) -> None:
     from flows.ingest import ingest
 

@@ -127,3 +127,20 @@ def test_a_ledger_that_cannot_be_read_is_listed_with_the_reason(specmine: Run, j
     (listed,) = result(specmine("ledger", "--json"))["ledgers"]
     assert "damaged manifest.json" in listed["problem"]
     assert "damaged" in specmine("ledger")[1]
+
+
+def test_a_report_is_written_with_and_without_what_it_was_mined_on(specmine: Run, judged: Path) -> None:
+    mined = result(specmine("mine", "--no-prefect", "--json"))
+    written = result(specmine("ledger", "report", "--json"))
+    assert written["report"] == str(judged / "home" / "reports" / f"ledger-{mined['ledger']}.html")
+    assert [note for note in written["notes"] if "hyperbolic" not in note] == []
+    page = Path(written["report"]).read_text(encoding="utf-8")
+    assert "Cosines of wordllama, medians: judged passages" in page
+    assert "Cover screws" in page
+    assert written["report"] in specmine("ledger", "report", mined["ledger"])[1]
+    for listing in (judged / "home" / "generations").glob("*/documents-*.json"):
+        listing.unlink()
+    written = result(specmine("ledger", "report", "--json"))
+    assert "the release that it was mined on cannot be opened" in written["notes"][0]
+    assert "The texts of the passages are no longer in the home." in written["notes"]
+    assert "Its text is no longer in the home." in Path(written["report"]).read_text(encoding="utf-8")
