@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flows.ledger_pictures import words
+from flows.ledger_pictures import RATIOS, words
 from mining.figures import CrossScores, FunnelStage, LanguageCounts, Neighbours, Overlap
 from mining.ledger import KEPT
 from mining.similarities import GROUPS, Similarities
@@ -77,10 +77,12 @@ def cross_scores(scores: CrossScores, languages: Sequence[LanguageCounts]) -> st
     bounds = ", ".join(f"{words(bound.name)} {bound.value:g}" for bound in scores.bounds)
     told = f"{len(scores.cross):,} candidates with a score of both, {scores.verdicts.count(KEPT):,} of them kept. "
     told += f"Bounds: {bounds}." if bounds else "No filter of this ledger has bounds on this axis."
+    if not scores.logits:
+        told += f" Below {RATIOS[0]:g} and above {RATIOS[1]:g} they stand at the edge."
     return f"{told} {not_believed(languages)}".strip()
 
 
 def not_believed(languages: Sequence[LanguageCounts]) -> str:
     """Say in which languages the cross-encoder's scores did not count, and why; "" where they counted in all."""
     doubted = [f"{counts.language}: {counts.distrust}" for counts in languages if counts.distrust]
-    return f"The cross-encoder was not used ({'; '.join(doubted)})." if doubted else ""
+    return f"Cross-encoder not used for {'; '.join(doubted)}." if doubted else ""

@@ -31,7 +31,7 @@ _GROUP_COLOURS = {JUDGED: COLOURS["relevant"], KEPT: COLOURS["kept"], REMOVED: C
 _PLAIN = "#7d8fa8"
 _WIDE, _NARROW = 7.4, 3.7  # inches
 # Relative probabilities span tens of orders of magnitude; what lies beyond these is drawn at the edge.
-_RATIOS = (1e-4, 20.0)
+RATIOS = (1e-4, 20.0)
 
 
 def words(verdict: str) -> str:
@@ -164,8 +164,9 @@ def draw_cross_scores(scores: CrossScores, heading: str = "") -> Figure:
     cross = np.asarray(scores.cross)
     if not scores.logits:
         axis.set_xscale("log")
-        cross = np.clip(cross, *_RATIOS)
-        axis.set_xlim(_RATIOS[0] / 1.4, _RATIOS[1] * 1.4)
+        cross = np.clip(cross, *RATIOS)
+        axis.set_xlim(RATIOS[0] / 1.4, RATIOS[1] * 1.4)
+        axis.xaxis.set_major_formatter("{x:g}")
     ensemble, verdicts = np.asarray(scores.ensemble), np.asarray(scores.verdicts)
     shown = [verdict for verdict in reversed(VERDICTS) if verdict in scores.verdicts]
     size = 9 if len(cross) < 5000 else 4
@@ -192,7 +193,7 @@ def draw_cross_scores(scores: CrossScores, heading: str = "") -> Figure:
     )
     axis.set_ylabel("score of the ensemble")
     if heading:
-        axis.set_title(heading, fontsize=9, color=INK["ink"], pad=16, wrap=True)
+        axis.set_title(heading, fontsize=9, color=INK["ink"], pad=16, wrap=True, parse_math=False)
     marks = [
         Line2D([], [], linestyle="", marker="o", color=COLOURS[verdict], markersize=5, label=words(verdict))
         for verdict in reversed(shown)

@@ -132,6 +132,7 @@ def draw_html(facts: LedgerFacts) -> str:
     environment.filters["words"] = pictures.words
     ledger, overlap = facts.ledger, facts.overlap
     cross_caption = captions.cross_scores(facts.scores, facts.languages)
+    not_believed = captions.not_believed(facts.languages)
     counts = ledger.manifest.get("verdicts", {})
     return environment.get_template("ledger.html").render(
         style=Markup((folder / "ledger.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
@@ -153,11 +154,10 @@ def draw_html(facts: LedgerFacts) -> str:
         else None,
         neighbours=[_neighbours(one, facts.chunks) for one in facts.neighbours],
         no_hyperbolic=_NO_HYPERBOLIC,
-        cross=_picture("cross", pictures.draw_cross_scores(facts.scores), cross_caption)
+        cross=_picture("cross", pictures.draw_cross_scores(facts.scores, not_believed), cross_caption)
         if facts.scores.cross
         else None,
         cross_caption=cross_caption,
-        not_believed=captions.not_believed(facts.languages),
         hardest=[_hard(one, facts.chunks) for one in facts.hardest],
     )
 

@@ -335,7 +335,7 @@ def _count_proposed(filtered: Mapping[str, Counter[str]], ruled: Counter[str]) -
     proposed = PROPOSED_POSITIVE if ruled[PROPOSED_POSITIVE] else RELEVANT
     for verdict in (FALSE_NEGATIVE, BORDERLINE):
         surplus = sum(removed[verdict] for removed in filtered.values()) - ruled[verdict]
-        for removed in reversed(filtered.values()):
+        for removed in reversed(list(filtered.values())):
             moved = max(min(surplus, removed[verdict]), 0)
             removed[verdict] -= moved
             removed[proposed] += moved

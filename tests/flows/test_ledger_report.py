@@ -117,7 +117,7 @@ def test_what_is_missing_is_said() -> None:
     without = dataclasses.replace(without, without_similarities="Not measured, for it is gone")
     shown = BeautifulSoup(draw_html(without), "html.parser").get_text()
     assert 'mined without hyperbolic neighbours: add "hyperbolic" to [mine] sources' in shown
-    assert "The cross-encoder was not used (ja: guesses <b>)." in shown
+    assert "Cross-encoder not used for ja: guesses <b>." in shown
     assert "Not measured, for it is gone" in shown
     assert "Its text is no longer in the home." in shown
     assert "n, characters 0 to 9" in shown
