@@ -1,25 +1,33 @@
 """The operations page, the search page and their JSON twins.
 
-It only reads: releases, the catalogue and the served index. Everything shown is escaped; nothing is loaded from
-elsewhere, so that it works without the internet.
+It reads releases, the catalogue and the served index, and writes nothing but the log of searches. Everything shown is
+escaped; nothing is loaded from elsewhere, so that it works without the internet.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel, ConfigDict
 
 from chunking.document import SECTION_SEPARATOR
-from dashboard.highlight import marked
+from dashboard.highlight import LONGEST_SHOWN, marked
+from dashboard.search_log import SearchLog
 from dashboard.status import read_status
 from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.searches import Event
 from indexing.home import Home, SpecmineError
 from indexing.releases import current
 from indexing.search import Searcher, SearchResponse
@@ -27,14 +35,27 @@ from indexing.settings import IndexSettings
 
 _HERE = Path(__file__).parent
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 
+_MOST_RESULTS = 100
+_LONGEST_BODY = 1000  # bytes of what may be posted
+
 QueryText = Annotated[str, Query(min_length=1, max_length=4000)]
-Limit = Annotated[int, Query(ge=1, le=100)]
+Limit = Annotated[int, Query(ge=1, le=_MOST_RESULTS)]
+SearchId = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
+Rank = Annotated[int, InPath(ge=1, le=_MOST_RESULTS)]
+
+
+class Told(BaseModel):
+    """What was done with a result: it was opened, confirmed as right, found wrong, or one of the latter withdrawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: Event
 
 
 class ServedSearcher:
@@ -58,16 +79,24 @@ class ServedSearcher:
 
 def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> FastAPI:
     """Return the application over one home."""
+    search_log = SearchLog(catalogue, settings.search.log_days)
+
+    @asynccontextmanager
+    async def until_logged(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        search_log.close()
+
     # The built-in documentation pages load their scripts from the internet; the schema itself is served.
-    app = FastAPI(title="specmine", docs_url=None, redoc_url=None)
+    app = FastAPI(title="specmine", docs_url=None, redoc_url=None, lifespan=until_logged)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     templates = Jinja2Templates(directory=_HERE / "templates")
-    templates.env.globals.update(marked=marked, section_separator=SECTION_SEPARATOR)
+    templates.env.globals.update(marked=marked, section_separator=SECTION_SEPARATOR, longest_shown=LONGEST_SHOWN)
     searcher = ServedSearcher(home, settings)
 
     @app.middleware("http")
     async def add_headers(request: Request, call_next: Any) -> Response:
-        response: Response = await call_next(request)
+        refused = refusal(request)
+        response: Response = refused if refused else await call_next(request)
         response.headers.update(_HEADERS)
         return response
 
@@ -88,7 +117,12 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
 
     @app.get("/search", response_class=HTMLResponse, include_in_schema=False)
     def search_page(request: Request, q: QueryText, limit: Limit = 10) -> Response:
-        return templates.TemplateResponse(request, "search.html", {"answer": searcher.search(q, limit), "query": q})
+        answer = searcher.search(q, limit)
+        seen = [result for results in answer.by_document().values() for result in results]
+        places = {result.chunk.id: place for place, result in enumerate(seen, start=1)}
+        search = search_log.add(answer, seen, "dashboard")
+        shown = {"answer": answer, "query": q, "search": search, "places": places}
+        return templates.TemplateResponse(request, "search.html", shown)
 
     @app.get("/api/status")
     def status() -> dict[str, Any]:
@@ -97,10 +131,35 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
 
     @app.get("/api/search")
     def search(q: QueryText, limit: Limit = 10) -> dict[str, Any]:
-        """Search the served release; the answer is that of ``specmine search --json``."""
-        return searcher.search(q, limit).as_json()
+        """Search the served release; the answer is that of ``specmine search --json``.
+
+        ``search`` is its id in the log of searches, null where none is kept.
+        """
+        answer = searcher.search(q, limit)
+        return {**answer.as_json(), "search": search_log.add(answer, answer.results, "api")}
+
+    @app.post("/api/searches/{search}/{rank}", status_code=204)
+    async def record_event(search: SearchId, rank: Rank, told: Told) -> None:
+        """Tell the log what was done with a result of a search; ``rank`` is its place there, from 1."""
+        if not await asyncio.wrap_future(search_log.record_event(search, rank, told.event)):
+            raise HTTPException(404, "the log of searches has no such result")
 
     return app
+
+
+def refusal(request: Request) -> Response | None:
+    """Refuse what no page of this application sends: requests from other sites, and large bodies before they come.
+
+    A page of another site can post no JSON either, unless it were allowed to, and does not know the id of a search.
+    """
+    if request.method in ("GET", "HEAD"):
+        return None
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return JSONResponse({"error": "this comes from a page of another site"}, status_code=403)
+    length = request.headers.get("content-length", "")
+    if not re.fullmatch("[0-9]{1,4}", length) or int(length) > _LONGEST_BODY:
+        return JSONResponse({"error": f"the body must say its length, at most {_LONGEST_BODY} bytes"}, status_code=413)
+    return None
 
 
 def serve(home: Home, settings: IndexSettings, catalogue: Catalogue, host: str, port: int) -> None:

@@ -9,10 +9,10 @@ from markupsafe import Markup, escape
 from indexing.bm25 import tokenize
 
 _PIECE = re.compile(r"[^\W_]+")
-_SHOWN = 900
+LONGEST_SHOWN = 900  # characters of a passage, before it is opened
 
 
-def marked(text: str, query: str, longest: int | None = _SHOWN) -> Markup:
+def marked(text: str, query: str, longest: int | None = LONGEST_SHOWN) -> Markup:
     """Return ``text`` as HTML with the words that BM25 shares with ``query`` in ``<mark>``.
 
     Of a text above ``longest`` characters only the first are shown; None shows it whole.

@@ -98,7 +98,7 @@ class Feedback:
 class QueryFeedback:
     """One query, in the words of its first search, and what was done with the passages shown for it.
 
-    ``lost`` counts the passages whose document is gone or says something else there now.
+    ``lost`` counts the confirmed and the wrong ones whose document is gone or says something else there now.
     """
 
     text: str
@@ -139,9 +139,9 @@ def feedback(
         texts.setdefault(query, search.query)
         of_query = places.setdefault(query, {})
         place = same.get(_key(passage))
-        if place is None:
+        if place is None and passage.verdict is not None:
             lost.setdefault(query, set()).add(_key(passage))
-        else:
+        if place is not None:
             of_query[place] = _added(of_query.get(place, Feedback()), passage, skipped)
     return {
         query: QueryFeedback(texts[query], of_query, len(lost.get(query, ()))) for query, of_query in places.items()

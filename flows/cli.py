@@ -81,6 +81,20 @@ def search(query: str, *, limit: int = 10, session: Given) -> None:
 
 
 @app.command
+def searches(*, limit: int = 20, session: Given) -> None:
+    """List the log of searches, the newest first.
+
+    Parameters
+    ----------
+    limit
+        How many searches to list; with --json each with all its results.
+    """
+    from flows import commands
+
+    commands.searches(session, limit)
+
+
+@app.command
 def evaluate(*, split: str = "test", session: Given) -> None:
     """Measure the served release on the judged queries of a split.
 
@@ -244,6 +258,17 @@ def import_judgements(*, queries: Path, judgements: Path, split: str, session: G
     from flows import commands
 
     commands.import_judgements(session, queries, judgements, split)
+
+
+@judgements.command(name="from-searches")
+def judgements_from_searches(*, session: Given) -> None:
+    """Import what searchers confirmed ("this is it") into the split train; importing twice changes nothing.
+
+    The ids of new queries begin with "search:". What was confirmed for a query of another split is left alone.
+    """
+    from flows import commands
+
+    commands.judgements_from_searches(session)
 
 
 @ledger.default

@@ -40,15 +40,27 @@ def ingest(session: Session, paths: Sequence[Path], prune: bool, deployment: boo
 
 def search(session: Session, query: str, limit: int) -> None:
     """Answer one query."""
+    from flows import searches
     from indexing.search import Searcher
 
     settings = load_settings(session.config)
     searcher = Searcher.open(settings.open_home(), settings.index())
     try:
-        result = searcher.search(query, limit).as_json()
+        answer = searcher.search(query, limit)
     finally:
         searcher.close()
+    result = answer.as_json()
     session.emit(result, lambda console: show.search(console, result))
+    if problem := searches.log_answer(settings, answer):
+        session.log(f"the search was not logged: {problem}")
+
+
+def searches(session: Session, limit: int) -> None:
+    """List the log of searches."""
+    from flows import searches, show_searches
+
+    result = searches.list_searches(load_settings(session.config), limit)
+    session.emit(result, lambda console: show_searches.listing(console, result))
 
 
 def evaluate(session: Session, split: str) -> None:
@@ -287,6 +299,14 @@ def import_judgements(session: Session, queries: Path, judgements: Path, split: 
             f"{split}: {imported.queries} queries ({imported.new_queries} new), {imported.judgements} judgements"
         ),
     )
+
+
+def judgements_from_searches(session: Session) -> None:
+    """Import what searchers confirmed."""
+    from flows import searches, show_searches
+
+    result = searches.import_confirmed(load_settings(session.config))
+    session.emit(result, lambda console: show_searches.imported(console, result))
 
 
 def compare_chunking(session: Session, splitters: str, split: str, encoders: str, keep: bool) -> None:

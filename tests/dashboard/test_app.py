@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,16 +20,18 @@ from fastapi.testclient import TestClient
 from dashboard.app import create_app
 from dashboard.highlight import marked
 from evaluation.catalogue import Catalogue
+from evaluation.searches import Search, Shown
 from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.models import fetch
-from indexing.settings import IndexSettings
+from indexing.settings import IndexSettings, SearchSettings
 from indexing.specs import WORDLLAMA
 
 SETTINGS = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None)
-TEXT = """1.  Valves
+TEXT = f"""1.  Valves
 
    The relief valve shall open at 18 bar. <script>alert("valve")</script>
+{"   Maintenance engineers document temperature measurements." * 17}
 
 2.  Marking
 
@@ -95,6 +100,135 @@ def test_impossible_searches_are_refused(client: TestClient, params: dict[str, s
     assert client.get("/api/search", params=params).status_code == 422
 
 
+def eventually(catalogue: Catalogue, done: Callable[[list[Search]], bool]) -> list[Search]:
+    """Return the log once it is as wanted: it is written behind the answers."""
+    deadline = time.monotonic() + 60
+    while not done(searches := catalogue.searches()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert done(searches)
+    return searches
+
+
+@pytest.mark.models
+def test_searches_are_logged_with_the_order_in_which_they_are_seen(client: TestClient, filled: Home) -> None:
+    catalogue = Catalogue(filled.catalogue_url)
+    answer = client.get("/api/search", params={"q": " relief valve\u3000"}).json()
+    page = client.get("/search", params={"q": "serial number"}).text
+    of_page, of_api = eventually(catalogue, lambda searches: len(searches) == 2)
+    assert (of_api.id, of_api.query, of_api.release, of_api.origin) == (
+        answer["search"],
+        "relief valve",
+        "r0001",
+        "api",
+    )
+    assert [(shown.rank, shown.document, [shown.start, shown.end]) for shown in of_api.shown] == [
+        (rank, result["document"], result["passage"]) for rank, result in enumerate(answer["results"], start=1)
+    ]
+    assert (of_page.query, of_page.origin) == ("serial number", "dashboard")
+    places = re.findall(r'data-events="/api/searches/(\w+)/(\d+)"', page)
+    assert places == [(of_page.id, str(shown.rank)) for shown in of_page.shown]
+    headings = re.findall(r"<h3>(.*)\n", page)
+    found = dict(zip(headings, of_page.shown, strict=True))
+    assert TEXT[found["2. Marking"].start : found["2. Marking"].end].strip().startswith("2.  Marking")
+
+
+@pytest.mark.models
+def test_events_belong_to_a_result_that_was_shown(client: TestClient, filled: Home) -> None:
+    search = client.get("/api/search", params={"q": "relief valve"}).json()["search"]
+    shown = f"/api/searches/{search}"
+    for event in ("opened", "wrong", "confirmed"):
+        assert client.post(f"{shown}/2", json={"event": event}).status_code == 204
+    assert client.post(f"{shown}/1", json={"event": "wrong"}).status_code == 204
+    assert client.post(f"{shown}/1", json={"event": "withdrawn"}).status_code == 204
+    for other in (f"{shown}/3", f"/api/searches/{'0' * 32}/1"):
+        unknown = client.post(other, json={"event": "confirmed"})
+        assert (unknown.status_code, unknown.json()) == (404, {"detail": "the log of searches has no such result"})
+    for impossible in (f"{shown}/0", f"{shown}/101", f"{shown}/{2**70}", f"{shown}/x", "/api/searches/'--/1"):
+        assert client.post(impossible, json={"event": "opened"}).status_code == 422
+    (logged,) = Catalogue(filled.catalogue_url).searches()
+    assert [(passage.opened, passage.verdict) for passage in logged.shown] == [(False, None), (True, "confirmed")]
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", JSON, 422),
+        (b"{", JSON, 422),
+        (b"[]", JSON, 422),
+        (b"null", JSON, 422),
+        (b'{"event": "promoted"}', JSON, 422),
+        (b'{"event": ["opened"]}', JSON, 422),
+        (b'{"event": "opened", "more": 1}', JSON, 422),
+        (b"\xff\xfe", JSON, 422),
+        (b"[" * 900, JSON, 422),
+        (b'{"event": "opened"}' + b" " * 1000, JSON, 413),
+        (b'{"event": "opened"}', {"Content-Type": "text/plain"}, 422),
+        (b'{"event": "opened"}', {"Content-Type": "application/x-www-form-urlencoded"}, 422),
+        (b'{"event": "opened"}', {}, 422),
+        (b'{"event": "opened"}', {**JSON, "Sec-Fetch-Site": "cross-site"}, 403),
+        (b'{"event": "opened"}', {**JSON, "Sec-Fetch-Site": "same-site"}, 403),
+        (b'{"event": "opened"}', {**JSON, "Content-Length": "9" * 5000}, 413),
+        (b'{"event": "opened"}', {**JSON, "Content-Length": "-1"}, 413),
+        (b'{"event": "opened"}', {**JSON, "Content-Length": "１"}, 413),
+    ],
+)
+def test_hostile_bodies_are_refused(
+    empty: TestClient, home: Home, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    catalogue = Catalogue(home.catalogue_url)
+    shown = (Shown(1, "d", 0, 5, "c", 1.0),)
+    search = "0123456789abcdef" * 2
+    catalogue.record_search(Search(search, "2099-01-01T00:00:00.000Z", "q", "r0001", "api", 1.0, shown), 90)
+    encoded = {name: value.encode() for name, value in headers.items()}
+    refused = empty.post(f"/api/searches/{search}/1", content=body, headers=encoded)
+    assert refused.status_code == status, refused.text
+    assert refused.headers["content-security-policy"].startswith("default-src 'none'")
+    assert catalogue.searches(with_feedback=True) == []
+
+
+def test_a_body_of_unsaid_length_is_refused(empty: TestClient) -> None:
+    refused = empty.post(f"/api/searches/{'0' * 32}/1", content=iter([b'{"event": ', b'"opened"}']), headers=JSON)
+    assert refused.status_code == 413
+    assert "its length" in refused.json()["error"]
+
+
+@pytest.mark.models
+def test_no_search_fails_because_of_its_log(
+    filled: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalogue = Catalogue(filled.catalogue_url, wait=0.05)
+    with TestClient(create_app(filled, SETTINGS, catalogue)) as client:
+        assert client.get("/api/search", params={"q": "secret\0project"}).json()["search"] is None
+        other = sqlite3.connect(filled.catalogue_url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert len(client.get("/api/search", params={"q": "secret project"}).json()["results"]) == 2
+        page = client.get("/search", params={"q": "secret project"})
+        assert page.status_code == 200 and "<article" in page.text
+        locked = client.post(f"/api/searches/{'0' * 32}/1", json={"event": "opened"})
+        assert locked.status_code == 409 and "another program has held it" in locked.json()["error"]
+        other.execute("ROLLBACK")
+        other.close()
+    assert catalogue.searches() == []
+    told = [record.getMessage() for record in caplog.records if record.name == "dashboard.search_log"]
+    assert [line.partition(":")[0] for line in told] == ["a search was not logged"] * 3
+    assert not any("secret" in line or "\n" in line for line in told)
+
+
+@pytest.mark.models
+def test_without_a_log_nothing_is_kept_and_nothing_asked(filled: Home) -> None:
+    catalogue = Catalogue(filled.catalogue_url)
+    shown = (Shown(1, "d", 0, 5, "c", 1.0),)
+    catalogue.record_search(Search("old", "2099-01-01T00:00:00.000Z", "q", "r0001", "api", 1.0, shown), 90)
+    with TestClient(create_app(filled, replace(SETTINGS, search=SearchSettings(log_days=0)), catalogue)) as client:
+        assert client.get("/api/search", params={"q": "relief valve"}).json()["search"] is None
+        page = client.get("/search", params={"q": "relief valve"}).text
+        assert "<article>" in page and "data-events" not in page and "<button" not in page.split("<main>")[1]
+    assert catalogue.count_searches() == 0
+
+
 def test_every_answer_forbids_foreign_content(empty: TestClient) -> None:
     for path in ("/", "/static/style.css", "/api/status"):
         headers = empty.get(path).headers
@@ -126,7 +260,7 @@ def address(filled: Home) -> Iterator[str]:
 
 @pytest.mark.models
 @pytest.mark.slow
-def test_a_person_searches_in_a_browser(address: str) -> None:
+def test_a_person_searches_in_a_browser(address: str, filled: Home) -> None:
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser_path:
         pytest.skip("no chromium on this machine: the browser test needs one")
@@ -145,6 +279,26 @@ def test_a_person_searches_in_a_browser(address: str) -> None:
         page.wait_for_selector("article")
         assert "2. Marking" in page.locator("article h3").first.inner_text()
         assert page.locator("article mark").count() >= 2
+        # With the keyboard alone: from the search field to the first result's buttons.
+        first = page.locator("article").first
+        confirm, wrong = first.get_by_role("button", name="This is it"), first.get_by_role("button", name="Not this")
+        first.locator("button").first.focus()
+        page.keyboard.press("Enter")
+        first.locator('button[value=confirmed][aria-pressed="true"]').wait_for()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        first.locator('button[value=wrong][aria-pressed="true"]').wait_for()
+        assert confirm.get_attribute("aria-pressed") == "false"
+        wrong.click()  # takes it back
+        first.locator('button[value=wrong][aria-pressed="false"]').wait_for()
+        confirm.click()
+        first.locator('button[value=confirmed][aria-pressed="true"]').wait_for()
+        last = page.locator("article").last
+        last.get_by_text("The whole passage").click()
+        catalogue = Catalogue(filled.catalogue_url)
+        (search,) = eventually(catalogue, lambda searches: any(p.opened for s in searches for p in s.shown))
+        assert [passage.verdict for passage in search.shown] == ["confirmed", *[None] * (len(search.shown) - 1)]
+        assert [passage.opened for passage in search.shown] == [*[False] * (len(search.shown) - 1), True]
         page.get_by_role("link", name="Documents").click()
         assert page.get_by_role("cell", name="pump.txt").is_visible()
         browser.close()
