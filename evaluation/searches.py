@@ -113,8 +113,10 @@ def new_search_id() -> str:
 
 def normalise_query(text: str) -> str:
     """Return what is the same for all spellings of a query: without case, runs of white space, compatibility forms."""
-    # As Unicode defines a compatibility caseless match (D146): some letters fold only once they are decomposed.
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold()).casefold()
+    # Twice, as in Unicode's compatibility caseless match: some letters fold only once they are decomposed, and to what
+    # can be decomposed again.
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    folded = unicodedata.normalize("NFKD", folded).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
