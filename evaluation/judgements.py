@@ -120,6 +120,11 @@ def check_split(split: str) -> None:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
 
 
+def training_splits(synthetic: bool) -> tuple[str, ...]:
+    """Return the splits that train: ``train``, and the synthetic one where it may."""
+    return ("train", SYNTHETIC) if synthetic else ("train",)
+
+
 def synthetic_id(generator: str, document: str, start: int, end: int, text: str) -> str:
     """Return the id of a synthetic query: the same generator, place and text have the same id in every run."""
     digest = hashlib.sha256("\0".join((generator, document, str(start), str(end), text)).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,42 @@ def near_copies(queries: Sequence[Query], threshold: float = THRESHOLD) -> Itera
     for i, j, _ in _near_pairs(texts, texts, threshold):
         if i < j:
             yield queries[i].id, queries[j].id
+
+
+class NearCopies:
+    """Texts that are added one after the other, and whether a new one nearly repeats one of them.
+
+    It finds what ``find_leaks`` finds at the same threshold: exactly, not by sampling.
+    """
+
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self._threshold = threshold
+        self._sets: list[tuple[str, frozenset[str]]] = []
+        self._index: dict[str, list[int]] = {}
+
+    def add(self, name: str, text: str) -> None:
+        """Add a text under a name."""
+        shingles = _shingles(text)
+        for shingle in self._prefix(shingles):
+            self._index.setdefault(shingle, []).append(len(self._sets))
+        self._sets.append((name, shingles))
+
+    def find(self, text: str) -> str | None:
+        """Return the name of the text most like this one, None where none reaches the threshold."""
+        shingles = _shingles(text)
+        best, found = 0.0, None
+        for place in sorted({place for shingle in self._prefix(shingles) for place in self._index.get(shingle, ())}):
+            name, other = self._sets[place]
+            common = len(other & shingles)
+            similarity = common / (len(other) + len(shingles) - common)
+            if similarity >= self._threshold and similarity > best:
+                best, found = similarity, name
+        return found
+
+    def _prefix(self, shingles: frozenset[str]) -> list[str]:
+        # Prefix filtering holds for any one order of the shingles; that of their hashes puts no common one first.
+        kept = len(shingles) - math.ceil(self._threshold * len(shingles) - 1e-9) + 1
+        return sorted(shingles, key=lambda shingle: (zlib.crc32(shingle.encode(errors="replace")), shingle))[:kept]
 
 
 def _near_pairs(left: Sequence[str], right: Sequence[str], threshold: float) -> Iterator[tuple[int, int, float]]:

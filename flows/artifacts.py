@@ -12,6 +12,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from flows import reports
+from flows.show_queries import generator_rows
 
 _LONGEST_LIST = 100
 _LONGEST_CELL = 300
@@ -27,6 +28,11 @@ def ingest_summary(report: Mapping[str, Any]) -> None:
 def mining_summary(report: Mapping[str, Any], page: str, pictures: Sequence[tuple[str, str]]) -> None:
     """Write what mining found, with pictures (caption, data URI) and where the page with all of them lies."""
     _create("mining-summary", mining_markdown(report, page, pictures), f"ledger {report['ledger']}")
+
+
+def generated_queries(report: Mapping[str, Any]) -> None:
+    """Write what query generation kept and dropped."""
+    _create("generated-queries", generated_markdown(report), f"{report['kept']} queries kept")
 
 
 def evaluation(report: Mapping[str, Any]) -> None:
@@ -140,6 +146,23 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
             "What changed:",
             "\n".join(changes),
             _table(["", "count"], rows),
+        ]
+    )
+
+
+def generated_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of a generation's artifact."""
+    dropped = [
+        [name, reason, str(count)]
+        for name, done in report["generators"].items()
+        for reason, count in done["dropped"].items()
+    ]
+    return "\n\n".join(
+        [
+            f"# Queries generated: {report['kept']} kept" + (" (a dry run: none stored)" if report["dry_run"] else ""),
+            _table(["generator", "documents", "made", "kept", "at rank 1", "seconds"], generator_rows(report)),
+            "Dropped:",
+            _table(["generator", "reason", "queries"], dropped),
         ]
     )
 

@@ -29,6 +29,7 @@ app = App(
 app.meta.suppress_keyboard_interrupt = False  # main reports it
 app.meta.group_parameters = Group("Every command takes", sort_key=0)
 judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
+queries = App(name="queries", help="Queries: those that people judged, and synthetic ones where nobody did.")
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
@@ -38,6 +39,7 @@ app.command(documents)
 app.command(ledger)
 app.command(review)
 app.command(judgements)
+app.command(queries)
 app.command(compare)
 app.command(models)
 
@@ -269,6 +271,77 @@ def judgements_from_searches(*, session: Given) -> None:
     from flows import commands
 
     commands.judgements_from_searches(session)
+
+
+@queries.command(name="generate")
+def generate_queries(
+    *,
+    generator: Annotated[list[str] | None, Parameter(negative="")] = None,
+    per_document: int | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    documents: Annotated[list[str] | None, Parameter(negative="")] = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    prefect: Orchestrated = None,
+    session: Given,
+) -> None:
+    """Make synthetic queries from the indexed documents; what stands for an unchanged document is not made again.
+
+    Parameters
+    ----------
+    generator
+        headings, definitions, inverse_cloze, seq2seq or endpoint; give it several times for several. By default those
+        of [generate].
+    per_document
+        How many queries each generator tries for a document.
+    limit
+        End when so many queries were kept.
+    seed
+        Of what is drawn by chance.
+    documents
+        Names of documents, or patterns with *; give it several times for several. All by default.
+    dry_run
+        Say what would be kept and dropped, and store nothing.
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import queries as commands
+
+    commands.generate(session, generator or [], per_document, limit, seed, documents or [], dry_run, prefect)
+
+
+@queries.command(name="list")
+def list_queries(*, split: str | None = None, limit: int | None = None, session: Given) -> None:
+    """List the queries of the catalogue; synthetic ones with what made them.
+
+    Parameters
+    ----------
+    split
+        train, dev, test, guard or synthetic; all by default.
+    limit
+        How many to show; 20 by default, with --json all.
+    """
+    from flows import queries as commands
+
+    commands.list_all(session, split, limit)
+
+
+@queries.command(name="remove")
+def remove_queries(
+    *, generator: str, documents: Annotated[list[str] | None, Parameter(negative="")] = None, session: Given
+) -> None:
+    """Remove the synthetic queries that a generator made.
+
+    Parameters
+    ----------
+    generator
+        Its name, as `specmine queries list --split synthetic` shows it.
+    documents
+        Only of these documents; give it several times for several.
+    """
+    from flows import queries as commands
+
+    commands.remove(session, generator, documents or [])
 
 
 @ledger.default

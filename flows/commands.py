@@ -26,10 +26,10 @@ def ingest(session: Session, paths: Sequence[Path], prune: bool, deployment: boo
         result = start("ingest", {"paths": [str(path.absolute()) for path in paths], "prune": prune})
         session.emit(result, lambda console: console.print(f"started flow run {result['flow_run']}"))
         return
-    if _as_flow(prefect):
+    if as_flow(prefect):
         from flows.ingest import ingest as flow
 
-        result = flow([str(path.absolute()) for path in paths], prune, _config(settings))
+        result = flow([str(path.absolute()) for path in paths], prune, config_of(settings))
     else:
         from flows import stages
 
@@ -77,10 +77,10 @@ def evaluate(session: Session, split: str) -> None:
 def mine(session: Session, like: str | None, prefect: bool | None) -> None:
     """Mine negatives."""
     settings = load_settings(session.config)
-    if _as_flow(prefect):
+    if as_flow(prefect):
         from flows.mine import mine as flow
 
-        result = flow(_config(settings), like)
+        result = flow(config_of(settings), like)
     else:
         from flows import stages
 
@@ -92,10 +92,10 @@ def mine(session: Session, like: str | None, prefect: bool | None) -> None:
 def retrain(session: Session, prefect: bool | None) -> None:
     """Retrain the query encoders."""
     settings = load_settings(session.config)
-    if _as_flow(prefect):
+    if as_flow(prefect):
         from flows.retrain import retrain as flow
 
-        result = flow(_config(settings))
+        result = flow(config_of(settings))
     else:
         from flows import stages
 
@@ -107,10 +107,10 @@ def retrain(session: Session, prefect: bool | None) -> None:
 def lifecycle(session: Session, paths: Sequence[Path], prune: bool, prefect: bool | None) -> None:
     """Ingest, mine, retrain, evaluate."""
     settings = load_settings(session.config)
-    if _as_flow(prefect):
+    if as_flow(prefect):
         from flows.lifecycle import lifecycle as flow
 
-        result = flow([str(path.absolute()) for path in paths], prune, _config(settings))
+        result = flow([str(path.absolute()) for path in paths], prune, config_of(settings))
     else:
         from flows import stages
 
@@ -138,10 +138,10 @@ def reindex(session: Session, plan: bool, prefect: bool | None) -> None:
         from flows import stages
 
         result = stages.plan(settings)
-    elif _as_flow(prefect):
+    elif as_flow(prefect):
         from flows.reindex import reindex as flow
 
-        result = flow(_config(settings))
+        result = flow(config_of(settings))
     else:
         from flows import stages
 
@@ -431,12 +431,12 @@ def dashboard(session: Session, host: str, port: int) -> None:
 # Helpers
 
 
-def _config(settings: Settings) -> str | None:
+def config_of(settings: Settings) -> str | None:
     """Return the path of the configuration file as the flows take it."""
     return str(settings.file) if settings.file else None
 
 
-def _as_flow(prefect: bool | None) -> bool:
+def as_flow(prefect: bool | None) -> bool:
     """Tell whether to run as a Prefect flow. A configured API that does not answer is refused at once."""
     from flows.prefect_api import check_answers, configured_api
 

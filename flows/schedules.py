@@ -62,6 +62,7 @@ class Schedules:
     reindex: Scheduled = None
     lifecycle: Scheduled = None
     compare_chunking: Scheduled = None
+    generate: Scheduled = None
 
     def by_flow(self) -> dict[str, Schedule]:
         """Return the schedules there are, by the flow's name."""

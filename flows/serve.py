@@ -15,6 +15,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.compare_chunking import compare_chunking
 from flows.deployments import DEPLOYMENT, as_prefect, put_schedule, required_api
 from flows.evaluate import evaluate
+from flows.generate import generate
 from flows.ingest import ingest
 from flows.lifecycle import lifecycle
 from flows.mine import mine
@@ -32,6 +33,7 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "reindex": reindex,
     "lifecycle": lifecycle,
     "compare_chunking": compare_chunking,
+    "generate": generate,
 }
 
 # A second run of the same flow waits for the first: a batch of new documents must not be dropped.

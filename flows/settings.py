@@ -26,6 +26,7 @@ from flows.schedules import Schedules
 from indexing.home import Home, SpecmineError
 from indexing.settings import IndexSettings, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
+from mining.generate_settings import GenerateSettings
 from mining.settings import MineSettings
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     search: SearchSettings = Field(default_factory=SearchSettings)
     catalogue: CatalogueTable = Field(default_factory=CatalogueTable)
     mine: MineSettings = Field(default_factory=MineSettings)
+    generate: GenerateSettings = Field(default_factory=GenerateSettings)
     train: dict[str, Any] = Field(default_factory=dict)
     composition: dict[str, Any] = Field(default_factory=dict)
     promotion: PromotionRule = Field(default_factory=PromotionRule)
@@ -202,6 +204,11 @@ def _from_folder(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(reading, dict):
         paths = {key: absolute(reading[key]) for key in ("docling_artifacts", "docling_python") if reading.get(key)}
         table["reading"] = {**reading, **paths}
+    generate = table.get("generate")
+    if isinstance(generate, dict) and isinstance(generate.get("seq2seq"), dict):
+        local = generate["seq2seq"]
+        moved = {**local, "directory": absolute(local["directory"])} if local.get("directory") else local
+        table["generate"] = {**generate, "seq2seq": moved}
     encoders = table.get("encoders")
     if isinstance(encoders, list):
         table["encoders"] = [_with_absolute_directory(spec, absolute) for spec in encoders]

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from chunking.document import as_shown
-from evaluation.catalogue import Catalogue, CatalogueError
-from evaluation.judgements import Judgement, Query, follow_renames
+from evaluation.catalogue import Catalogue, CatalogueError, Decision
+from evaluation.judgements import Judgement, Query, follow_renames, training_splits
 from evaluation.measures import Measures
 from evaluation.projection import Projection, project
 from flows.settings import Settings
@@ -81,12 +81,12 @@ def measure(
 
 
 def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, Any]:
-    """Mine negatives for the training queries and write them to a new ledger.
+    """Mine negatives for the training queries, synthetic ones too where they may train, and write them to a new ledger.
 
     ``like`` is a ledger to make again: with its settings and on its release. The summary says under the same key
     whether the rows are the same, byte for byte, and what took part that differs.
     """
-    from mining.decisions import confirmed_judgements, decisions_in_force
+    from mining.decisions import decisions_in_force
     from mining.diff import differing
     from mining.feedback import passed_over
     from mining.ledger import read_manifest
@@ -103,8 +103,7 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
     with _logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
         renamed = present_names(searcher.documents)
         decisions = decisions_in_force(book, renamed)
-        confirmed = confirmed_judgements({query.id for query in book.queries("train")}, decisions)
-        queries, projection = judged(searcher, book, "train", confirmed=confirmed)
+        queries, projection = learned(searcher, book, mining.synthetic, decisions)
         book.forget_searches(settings.search.log_days)
         searches = book.searches(with_feedback=True) if "feedback" in mining.sources else []
         feedback = passed_over(queries, searches, searcher.chunks.values(), searcher.document_text, renamed)
@@ -128,8 +127,49 @@ def retrain(settings: Settings, tell: Tell) -> dict[str, Any]:
         home = settings.open_home()
         ledger = read_ledger(home) if list_ledgers(home) else None
         report = retrain_encoders(
-            searcher, book, ledger, settings.training(), settings.compositions(), settings.promotion, home, tell
+            searcher,
+            book,
+            ledger,
+            settings.training(),
+            settings.compositions(),
+            settings.promotion,
+            home,
+            tell,
+            settings.mine.synthetic,
         )
+        summary.update(report.as_json())
+    return summary
+
+
+def generating(settings: Settings, generators: Sequence[str], per_document: int | None, seed: int | None) -> Settings:
+    """Return the settings with what one run of ``generate`` asks for in place of the configured."""
+    changes: dict[str, Any] = {"generators": tuple(generators)} if generators else {}
+    changes |= {"per_document": per_document} if per_document is not None else {}
+    changes |= {"seed": seed} if seed is not None else {}
+    try:
+        return settings.model_copy(update={"generate": replace(settings.generate, **changes)})
+    except ValueError as error:
+        raise SpecmineError(str(error)) from None
+
+
+def generate(
+    settings: Settings, documents: Sequence[str], limit: int | None, dry_run: bool, tell: Tell
+) -> dict[str, Any]:
+    """Make synthetic queries for the indexed documents, and store those that search finds the source of."""
+    from mining.generate import Scope
+    from mining.generate import generate as make_queries
+
+    if limit is not None and limit < 1:
+        raise SpecmineError(f"the limit must be 1 or more, not {limit}")
+    home = settings.open_home()
+    with _logged(settings, "generate") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        queries = book.queries("train")
+        judgements = follow_renames(book.judgements("train"), present_names(searcher.documents))
+        projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+        asked = [(query.text, projection.positives(query.id)) for query in queries if query.id in projection.units]
+        scope = Scope(tuple(documents), limit, dry_run)
+        judge = searcher.cross_encoder
+        report = make_queries(searcher, book, asked, judge, settings.generate, settings.mine, home, scope, tell)
         summary.update(report.as_json())
     return summary
 
@@ -216,18 +256,35 @@ def catalogue(settings: Settings) -> Iterator[Catalogue]:
         book.close()
 
 
-def judged(
-    searcher: Searcher, book: Catalogue, split: str, shown: bool = False, confirmed: Sequence[Judgement] = ()
-) -> tuple[list[Query], Projection]:
+def judged(searcher: Searcher, book: Catalogue, split: str, shown: bool = False) -> tuple[list[Query], Projection]:
     """Return the queries of a split and their judgements on the searcher's chunks; at least one must map.
 
-    ``shown`` asks whether what is shown for a chunk answers a query, rather than the chunk itself. ``confirmed`` are
-    judged besides what was imported.
+    ``shown`` asks whether what is shown for a chunk answers a query, rather than the chunk itself.
     """
     queries = book.queries(split)
     if not queries:
         raise _no_queries(split)
-    judgements = [*follow_renames(book.judgements(split), present_names(searcher.documents)), *confirmed]
+    judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
+    return queries, _projected(searcher, judgements, split, shown)
+
+
+def learned(
+    searcher: Searcher, book: Catalogue, synthetic: bool, decisions: Sequence[Decision]
+) -> tuple[list[Query], Projection]:
+    """Return the queries that train, and what answers them: as judged, as made, and as people confirmed since."""
+    from mining.decisions import confirmed_judgements
+
+    splits = training_splits(synthetic)
+    queries = [query for split in splits for query in book.queries(split)]
+    if not queries:
+        raise _no_queries("train")
+    stored = [judgement for split in splits for judgement in book.judgements(split)]
+    confirmed = confirmed_judgements({query.id for query in queries}, decisions)
+    judgements = [*follow_renames(stored, present_names(searcher.documents)), *confirmed]
+    return queries, _projected(searcher, judgements, "train", shown=False)
+
+
+def _projected(searcher: Searcher, judgements: Sequence[Judgement], split: str, shown: bool) -> Projection:
     chunks = map(as_shown, searcher.chunks.values()) if shown else searcher.chunks.values()
     projection = project(judgements, chunks, searcher.document_text)
     if not projection.units:
@@ -235,13 +292,16 @@ def judged(
         raise SpecmineError(
             f"no judgement of split {split!r} maps to an indexed passage ({reasons or 'none is relevant'})"
         )
-    return queries, projection
+    return projection
 
 
 def _no_queries(split: str) -> SpecmineError:
+    hint = ""
+    if split == "train":
+        hint = "; or `specmine queries generate`, and let them train with synthetic = true in [mine]"
     return SpecmineError(
         f"there are no judged queries of split {split!r}: run "
-        f"`specmine judgements import --queries FILE --judgements FILE --split {split}`"
+        f"`specmine judgements import --queries FILE --judgements FILE --split {split}`{hint}"
     )
 
 

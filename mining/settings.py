@@ -49,6 +49,9 @@ class MineSettings:
     1, both included; ``temperature`` (``sampled``) divides its scores, which lie in [0, 1]; ``simans_a`` and
     ``simans_b`` (``simans``) are the sharpness and the offset from the judged passage's score; ``mmr_lambda``
     (``mmr``) weighs being wanted against being unlike.
+
+    With ``synthetic`` the queries that `specmine queries generate` made are training queries too, here and when the
+    encoders are retrained.
     """
 
     sources: tuple[str, ...] = ("random", "bm25", "encoder", "ensemble", "feedback")
@@ -78,6 +81,7 @@ class MineSettings:
     mmr_lambda: float = 0.7
     random_share: float = 0.2
     relabel: Literal["review", "accept"] = "review"
+    synthetic: bool = False
     seed: int = 13
 
     def __post_init__(self) -> None:

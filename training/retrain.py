@@ -82,12 +82,14 @@ def retrain(
     rule: PromotionRule,
     home: Home,
     progress: Progress | None = None,
+    synthetic: bool = False,
 ) -> RetrainReport:
     """Train every query encoder of the searcher's release, and publish what is proven better.
 
-    ``ledger`` gives mined negatives and masks; losses over the whole corpus do without. Raises SpecmineError when
-    there are no queries to train or decide with, when another retraining runs, and when the served release was
-    changed by somebody else meanwhile (the versions are kept then, and the next run takes them up).
+    ``ledger`` gives mined negatives and masks; losses over the whole corpus do without. With ``synthetic`` generated
+    queries train too. Raises SpecmineError when there are no queries to train or decide with, when another retraining
+    runs, and when the served release was changed by somebody else meanwhile (the versions are kept then, and the next
+    run takes them up).
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
@@ -95,7 +97,7 @@ def retrain(
     if needs_ledger and ledger is None:
         raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
-        splits = split_queries(searcher, catalogue)
+        splits = split_queries(searcher, catalogue, synthetic)
         examples = build_examples(
             splits.train,
             splits.train_judgements,

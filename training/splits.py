@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evaluation.catalogue import Catalogue
-from evaluation.judgements import Judgement, Query, follow_renames
+from evaluation.judgements import Judgement, Query, follow_renames, training_splits
 from evaluation.leakage import find_leaks, groups
 from evaluation.projection import Projection, project
 from indexing.generations import present_names
@@ -43,13 +43,13 @@ class Splits:
     stopping_leaks: int
 
 
-def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
+def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = False) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
     on ``test``; else by nothing, for every training query that is set aside is one less to learn from. What people
-    found relevant in a review is judged too, of training queries alone. Raises SpecmineError when a part would be
-    empty.
+    found relevant in a review is judged too, of training queries alone. With ``synthetic`` the generated queries train
+    as well; they can have no other part. Raises SpecmineError when a part would be empty.
     """
     renamed = present_names(searcher.documents)
 
@@ -68,7 +68,9 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
     guard = _held_out(searcher, "guard", catalogue.queries("guard"), judged("guard"))
     decisive = _queries(verdict) + (_queries(guard) if guard else [])
 
-    train, judgements = catalogue.queries("train"), judged("train")
+    learned = training_splits(synthetic)
+    train = [query for split in learned for query in catalogue.queries(split)]
+    judgements = [judgement for split in learned for judgement in judged(split)]
     kept, leaks = _without_copies(train, decisive)
     stopping_leaks = 0
     stopping: HeldOut | None = None
@@ -79,7 +81,10 @@ def split_queries(searcher: Searcher, catalogue: Catalogue) -> Splits:
         kept, more = _without_copies(kept, _queries(stopping))
         leaks += more
     if not kept:
-        raise SpecmineError("no training query is left: import a train split with `specmine judgements import`")
+        raise SpecmineError(
+            "no training query is left: import a train split with `specmine judgements import`, or let synthetic ones "
+            "train ([mine] synthetic = true, after `specmine queries generate`)"
+        )
     kept_ids = {query.id for query in kept}
     judgements = _of(kept, judgements) + confirmed_judgements(kept_ids, decisions_in_force(catalogue, renamed))
     projection = project(judgements, searcher.chunks.values(), searcher.document_text)

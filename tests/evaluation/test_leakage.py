@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.judgements import Judgement, Query
-from evaluation.leakage import find_leaks, groups, near_copies, split_seen
+from evaluation.leakage import NearCopies, find_leaks, groups, near_copies, split_seen
 from evaluation.projection import Projection
 
 
@@ -132,3 +132,16 @@ def test_a_component_of_most_queries_is_taken_apart_by_best_document() -> None:
 def test_refuses_an_impossible_threshold(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
         find_leaks([query("a")], [query("b")], threshold)
+
+
+@given(
+    st.lists(st.text(alphabet="abc?", min_size=1, max_size=12), max_size=8), st.text("abc?", min_size=1, max_size=12)
+)
+def test_copies_found_one_by_one_are_those_found_together(known: list[str], text: str) -> None:
+    copies = NearCopies()
+    for place, one in enumerate(known):
+        copies.add(str(place), one)
+    found = copies.find(text)
+    together = find_leaks([query(str(place), one) for place, one in enumerate(known)], [query("new", text)])
+    best = max((leak.similarity for leak in together), default=0.0)
+    assert found in {leak.train for leak in together if leak.similarity == best} | ({None} if not together else set())

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.judgements import Judgement, Query
+from evaluation.judgements import SYNTHETIC, Judgement, Query, synthetic_id
+from evaluation.synthetic import Generated, SyntheticQuery
 from training.splits import split_queries
 
 
@@ -66,3 +67,25 @@ def test_what_people_found_relevant_trains_and_never_judges(world: Any) -> None:
     of_document = {chunk.document: chunk.id for chunk in world.searcher().chunks.values()}
     assert set(splits.train_projection.positives(train)) == {of_document["d000.txt"], of_document["d050.txt"]}
     assert splits.verdict.projection.positives(dev) == [of_document["d100.txt"]]
+
+
+def test_synthetic_queries_train_only_when_told_and_never_decide(world: Any) -> None:
+    def entry(text: str, document: str) -> SyntheticQuery:
+        made = Query(synthetic_id("headings", document, 0, 5, text), text, SYNTHETIC)
+        return SyntheticQuery(made, Judgement(made.id, document, 1, 0, 5), 1)
+
+    catalogue = world.catalogue
+    held_out = catalogue.queries("dev")[0].text
+    queries = (entry("what a program asked of this clause", "d000.txt"), entry(held_out, "d001.txt"))
+    catalogue.store_generated(Generated("headings", "d000.txt", "f", {}, 2, {}, queries))
+    without = split_queries(world.searcher(), catalogue)
+    told = split_queries(world.searcher(), catalogue, synthetic=True)
+    made = {query.query.id for query in queries}
+    assert made.isdisjoint(query.id for query in without.train)
+    assert {query.id for query in told.train} - {query.id for query in without.train} == {queries[0].query.id}
+    assert told.leaks == 1  # the one that repeats a held-out query
+    # What answers a synthetic query counts as seen in training.
+    assert queries[0].query.id in told.train_projection.units
+    for held in (without.verdict, told.verdict, without.guard, told.guard):
+        assert held is not None
+        assert made.isdisjoint(held.texts)
