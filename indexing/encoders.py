@@ -7,10 +7,11 @@ cosine forgets and hyperbolic distance does not. Weights are read from safetenso
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from indexing.convert import ONNX_GRAPH
 from indexing.encoders_compute import choose_dtype
+from indexing.encoders_forms import FULL, head_place, merge, prepare
 from indexing.home import Home, SpecmineError
 from indexing.models import encoder_fingerprint, fetch, tokenizer_file, tokenizer_in
 from indexing.specs import EncoderSpec
@@ -84,15 +86,21 @@ class Network:
         features = flat_features(rows) if self.is_static else padded_features(rows, self.pad_id)
         return self.finish(self.model[0](features))
 
-    def finish(self, features: dict[str, Tensor]) -> Embedded:
-        """Take what the first module gave through the others, in float32 whatever the first one computed in.
+    def features(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Return what the first module makes of the texts."""
+        rows = self.tokenize(texts)
+        features = flat_features(rows) if self.is_static else padded_features(rows, self.pad_id)
+        return dict(self.model[0](features))
+
+    def finish(self, features: dict[str, Tensor], first: int = 1) -> Embedded:
+        """Take what the modules below ``first`` gave through the others, in float32 whatever they computed in.
 
         The norm is that of what goes into the model's own normalisation, where it has one.
         """
         if "token_embeddings" in features:
             features["token_embeddings"] = features["token_embeddings"].float()
         norms: Tensor | None = None
-        for module in list(self.model)[1:]:
+        for module in list(self.model)[first:]:
             if norms is None and isinstance(module, Normalize):
                 norms = features["sentence_embedding"].float().norm(dim=1)
             features = module(features)
@@ -151,26 +159,61 @@ class QueryEncoder:
     """The trained side: its own copy of the weights, float32, deterministic.
 
     ``version`` is "base" for the weights as published, else the id of a retrained version. ``document_fingerprint``
-    names the document vectors these queries are compared with.
+    names the document vectors these queries are compared with. ``form`` says what of the weights is trained and kept
+    with a version (``indexing.encoders_forms``).
     """
 
     def __init__(self, spec: EncoderSpec, home: Home, weights: Path | None = None, version: str = "base") -> None:
         directory = fetch(spec.source, home, spec.pooling)
         self.spec = spec
-        self.version = version
+        self.version = "base"
         self.document_fingerprint, self.dim = encoder_fingerprint(spec, home)
         self._network = load_network(spec, directory)
+        self.form = FULL
+        self._below_head: dict[str, Tensor] = {}
         if weights is not None:
+            self.take_form(_form_of(weights))
             self.load_weights(weights)
+        self.version = version
 
     @property
     def module(self) -> torch.nn.Module:
         """The network to train; in evaluation mode (no dropout) until the trainer calls ``train()``."""
         return self._network.model
 
+    def take_form(self, form: str) -> None:
+        """Train this of the weights from now on. Raises SpecmineError when the encoder has no such part.
+
+        An encoder that holds a trained version keeps its form.
+        """
+        if form == self.form:
+            return
+        if self.version != "base":  # a version of the new form would be read back on top of the published weights
+            raise SpecmineError(f"encoder {self.spec.name} was trained as {self.form}: it cannot go on as {form}")
+        try:
+            model = prepare(self._network.model, form)
+        except ValueError as error:
+            raise SpecmineError(f"encoder {self.spec.name} cannot be trained as {form}: {error}") from None
+        self._network = replace(self._network, model=model.eval())
+        self.form = form
+
     def forward_tokens(self, texts: Sequence[str]) -> Embedded:
-        """Embed the queries as one batch, with gradient to ``module``'s weights."""
-        return self._network.embed(self._network.tokenize([self.spec.query_prompt + text for text in texts]))
+        """Embed the queries as one batch, with gradient to ``module``'s weights.
+
+        What lies below a head is frozen: each text is computed once, without dropout.
+        """
+        first = head_place(self._network.model)
+        if first is None:
+            return self._network.embed(self._network.tokenize([self.spec.query_prompt + text for text in texts]))
+        missing = [text for text in dict.fromkeys(texts) if text not in self._below_head]
+        if missing:
+            with evaluating(self._network.model), torch.no_grad():
+                features = self._network.features([self.spec.query_prompt + text for text in missing])
+                for module in list(self._network.model)[1:first]:
+                    features = module(features)
+            self._below_head.update(zip(missing, features["sentence_embedding"].float(), strict=True))
+        below = torch.stack([self._below_head[text] for text in texts])
+        return self._network.finish({"sentence_embedding": below}, first)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return (n, dim) float32 unit rows of queries, in order, without gradient and without dropout."""
@@ -192,17 +235,15 @@ class QueryEncoder:
         return checked(rows[wanted], self.spec.name), norms[wanted]
 
     def save_weights(self, path: Path) -> None:
-        """Write all weights as safetensors; the metadata bind them to the document vectors and the query prompt."""
-        tensors = {
-            name: tensor.detach().contiguous().clone() for name, tensor in named_weights(self._network.model).items()
-        }
+        """Write what is trained as safetensors; the metadata bind it to the document vectors and the query prompt."""
+        tensors = {name: tensor.detach().contiguous().clone() for name, tensor in self.trained_weights().items()}
         save_file(tensors, path, metadata={"format": "pt", **self._binding()})
 
     def load_weights(self, path: Path) -> None:
         """Replace the weights by those of ``save_weights``.
 
         Raises SpecmineError in one line when the file is damaged, belongs to another encoder or to document vectors
-        of another fingerprint, or was trained with another query prompt.
+        of another fingerprint, was trained with another query prompt, or holds another form.
         """
         try:
             with safe_open(path, framework="pt") as file:
@@ -218,7 +259,7 @@ class QueryEncoder:
                     f"query-encoder weights {path} belong to {key} {metadata.get(key)!r}, encoder {self.spec.name} has "
                     f"{wanted!r}: retrain it for this index, or serve the release it was made for"
                 )
-        weights = named_weights(self._network.model)
+        weights = self.trained_weights()
         if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in stored.items()}:
             raise SpecmineError(f"query-encoder weights {path} have other tensors than encoder {self.spec.name}")
         with torch.no_grad():
@@ -227,12 +268,21 @@ class QueryEncoder:
 
     def export(self, directory: Path) -> None:
         """Write a sentence-transformers directory with these weights and this encoder's prompts."""
-        model = self._network.model
+        model = merge(copy.deepcopy(self._network.model))
         model.prompts = {"query": self.spec.query_prompt, "document": self.spec.document_prompt}
         model.save_pretrained(str(directory), create_model_card=False)
 
+    def trained_weights(self) -> dict[str, Tensor]:
+        """Return the tensors that a version of this form holds: all of ``full``, else those that are trained."""
+        weights = named_weights(self._network.model)
+        if self.form == FULL:
+            return weights
+        trained = {parameter.data_ptr() for parameter in self._network.model.parameters() if parameter.requires_grad}
+        return {name: tensor for name, tensor in weights.items() if tensor.data_ptr() in trained}
+
     def _binding(self) -> dict[str, str]:
-        return {"document_fingerprint": self.document_fingerprint, "query_prompt": self.spec.query_prompt}
+        bound = {"document_fingerprint": self.document_fingerprint, "query_prompt": self.spec.query_prompt}
+        return bound if self.form == FULL else bound | {"form": self.form}
 
 
 def load_document_encoder(spec: EncoderSpec, home: Home) -> DocumentEncoder:
@@ -245,6 +295,15 @@ def load_query_encoder(
 ) -> QueryEncoder:
     """Return the query side of ``spec``, with retrained ``weights`` where given. Raises as ``load_weights``."""
     return QueryEncoder(spec, home, weights, version)
+
+
+def _form_of(weights: Path) -> str:
+    """Return the form that a file of weights holds; ``full`` where the file cannot tell, for its reader to refuse."""
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return str((file.metadata() or {}).get("form", FULL))
+    except (SafetensorError, OSError):
+        return FULL
 
 
 def load_network(spec: EncoderSpec, directory: Path) -> Network:

@@ -30,7 +30,9 @@ from torch import Tensor
 
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
+from indexing.encoders_forms import parse
 from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
+from training.averaging import choose_average
 from training.batch import Batch, restrict
 from training.loss_settings import LossSettings
 from training.losses import LOSSES, NEGATIVES_OF, TAUGHT
@@ -57,6 +59,12 @@ class TrainSettings(LossSettings):
     ``training.negatives.NEGATIVES`` by stage: the steps are divided evenly among the stages, the easier first. Without
     any each loss has those it is used with. ``synthesis`` is a name of ``training.synthesis.SYNTHESES`` or "none".
 
+    ``form`` says what of the encoder is trained and kept (``indexing.encoders_forms``): ``full``, ``last:LAYERS``,
+    ``lora:RANK`` or ``head:RANK``. ``start`` is "base", the weights as published, or "served", those of the release.
+    ``average`` are shares of the trained weights that are tried against those they started from, 1 among them
+    (``training.averaging``); which is best is found on the queries that stop the training, and nothing is averaged
+    without such.
+
     The learning rate rises over the share ``warmup`` of all steps and then falls to 0. A step learns from
     ``accumulate`` batches. ``evaluations`` are made in each epoch; training ends when ``patience`` of them in a row
     brought nothing, after ``epochs`` at the latest, and the best weights are kept. ``precision`` ``auto`` times float32
@@ -67,6 +75,9 @@ class TrainSettings(LossSettings):
     loss: str | dict[str, float] = "full_softmax"
     negatives: tuple[tuple[str, ...], ...] = ()
     synthesis: str = "none"
+    form: str = "full"
+    start: Literal["base", "served"] = "base"
+    average: tuple[float, ...] = ()
     learning_rate: float = 3e-5
     batch_size: int = 16
     accumulate: int = 1
@@ -96,6 +107,12 @@ class TrainSettings(LossSettings):
                 raise ValueError("a stage of negatives is empty")
         if self.synthesis not in ("none", *SYNTHESES):
             raise ValueError(f"unknown synthesis {self.synthesis!r}; known: none, {', '.join(SYNTHESES)}")
+        parse(self.form)
+        if self.start not in ("base", "served"):
+            raise ValueError(f"start must be 'base' or 'served', not {self.start!r}")
+        for share in self.average:
+            if not 0 < share <= 1:
+                raise ValueError(f"average must be shares above 0 and at most 1, not {share}")
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -121,9 +138,11 @@ class TrainSettings(LossSettings):
 
     @property
     def system(self) -> str:
-        """What is trained with, in a few words: "full_softmax", "infonce + 0.2 histogram, mix"."""
+        """What is trained with, in a few words: "full_softmax", "infonce + 0.2 histogram, mix, lora:8"."""
         parts = [name if weight == 1 else f"{weight:g} {name}" for name, weight in self.losses.items()]
-        return " + ".join(parts) + ("" if self.synthesis == "none" else f", {self.synthesis}")
+        more = [self.synthesis] if self.synthesis != "none" else []
+        more += [self.form] if self.form != "full" else []
+        return ", ".join([" + ".join(parts), *more])
 
     @property
     def needs_ledger(self) -> bool:
@@ -157,7 +176,8 @@ class Evaluation:
 class Trained:
     """How a run went. The encoder carries the weights of step ``best.step``; 0 is where it started from.
 
-    ``seconds`` and ``queries_per_second`` count the training steps of this process, without evaluations.
+    ``seconds`` and ``queries_per_second`` count the training steps of this process, without evaluations. ``averages``
+    maps each share of the trained weights that was tried to its score; empty where none were averaged.
     """
 
     before: Evaluation
@@ -167,6 +187,7 @@ class Trained:
     precision: str
     seconds: float
     queries_per_second: float
+    averages: dict[str, float] = field(default_factory=dict)
 
 
 Score = Callable[[QueryEncoder], float]
@@ -192,6 +213,8 @@ def train(
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number.
     """
+    encoder.take_form(settings.form)
+    started = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()} if settings.average else {}
     run = _Run(encoder, documents, examples, settings, folder, lengths)
     # The caller's random state is left as it was; every step seeds its own.
     with torch.random.fork_rng(devices=[]):
@@ -205,6 +228,9 @@ def train(
             progress(stage, run.step, run.planned)
     encoder.load_weights(run.checkpoint(run.best().step) / WEIGHTS)
     encoder.module.eval()
+    if settings.average and score is not None:
+        scores = choose_average(encoder, started, settings.average, score)
+        return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
     return run.result()
 
 

@@ -96,14 +96,15 @@ class Session:
         checksum = self.searcher.vector_checksum(name)
         documents, chunk_ids = self.searcher.document_vectors(name), self.searcher.chunk_ids
         data = self._data(documents)
+        start = self.searcher.release.encoders[name] if self.settings.start == "served" else BASE
         job = fingerprint_of(
-            [_TRAINING_VERSION, name, part.fingerprint, asdict(self.settings), self.rule.measure, data]
+            [_TRAINING_VERSION, name, part.fingerprint, asdict(self.settings), start, self.rule.measure, data]
         )
         served = self.searcher.encoders[name]
         before = bench_runs(served, documents, chunk_ids, self.bench)
         version = self._made_before(name, job)
         trained: Trained | None = None
-        candidate = self.searcher.load_encoder(name, version.id if version else BASE)
+        candidate = self.searcher.load_encoder(name, version.id if version else start)
         if version is None:
             trained = self._train(candidate, documents, self._folder(name, job))
         after = bench_runs(candidate, documents, chunk_ids, self.bench)
@@ -170,6 +171,7 @@ class Session:
             "generation": release.generation,
             "content": release.content,
             "compared_with": release.encoders[name],
+            "started_from": release.encoders[name] if self.settings.start == "served" else BASE,
             "ledger": self.ledger.id if self.ledger else None,
             "settings": asdict(self.settings),
             "rule": asdict(self.rule),

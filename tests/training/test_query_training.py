@@ -337,14 +337,17 @@ SYSTEMS = {
     "mix": {"loss": "hard_debiased", "synthesis": "mix", "synthetic": 4, "hardest": 8},
     "mochi": {"loss": "infonce", "synthesis": "mochi", "synthetic": 4, "hardest": 8},
     "from easy to hard": {"loss": "infonce", "negatives": (("random",), ("in_batch",), ("live",))},
+    "a head": {"form": "head:8", "loss": "full_softmax"},
+    "low rank": {"form": "lora:8", "loss": "full_softmax", "learning_rate": 2e-2, "epochs": 24},
+    "the last layer": {"form": "last:1", "loss": "full_softmax", "average": (0.5,)},
     "two batches a step": {"loss": "full_softmax", "batch_size": 4, "accumulate": 2},
 }
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_learns(name: str, spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
-    chosen = {"batch_size": 20, **SYSTEMS[name]}
-    settings = replace(SETTINGS, epochs=8, bins=41, hyperbolic_temperature=0.1, evaluations=1, **chosen)  # type: ignore[arg-type]
+    chosen = {"batch_size": 20, "epochs": 8, **SYSTEMS[name]}
+    settings = replace(SETTINGS, bins=41, hyperbolic_temperature=0.1, evaluations=1, **chosen)  # type: ignore[arg-type]
     encoder = load_query_encoder(spec, home)
     documents = matrix()
     others = np.random.default_rng(1)
