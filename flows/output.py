@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flows.pace import Pace
+
 Tell = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
 
@@ -62,14 +64,21 @@ class Session:
         if not self.errors.is_terminal:
             yield _LineProgress(self.log)
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[pace]}"),
+        )
         with Progress(*columns, console=self.errors) as bars:
             tasks: dict[str, TaskID] = {}
+            pace = Pace()
 
             def tell(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
-                bars.update(tasks[stage], completed=done, total=total)
+                    tasks[stage] = bars.add_task(stage, total=total, pace="")
+                bars.update(tasks[stage], completed=done, total=total, pace=pace(stage, done, total))
 
             yield tell
 
@@ -80,13 +89,15 @@ class _LineProgress:
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
         self._last: dict[str, float] = {}
+        self._pace = Pace()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
+        pace = self._pace(stage, done, total)
         if stage in self._last and done < total and now - self._last[stage] < _SECONDS_BETWEEN_LINES:
             return
         self._last[stage] = now
-        self._log(f"{stage}: {done} of {total}")
+        self._log(", ".join(filter(None, (f"{stage}: {done} of {total}", pace))))
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,7 @@ from prefect import get_client, get_run_logger
 from prefect.concurrency.sync import concurrency
 
 from evaluation.catalogue import CatalogueError
+from flows.pace import Pace
 from flows.prefect_api import configured_api
 from flows.settings import Settings, load_settings
 from indexing.home import LockedHomeError
@@ -59,11 +60,13 @@ def log_progress() -> Callable[[str, int, int], None]:
     """Return a function that writes progress into the run's log: begin and end of a stage, and now and then between."""
     logger = get_run_logger()
     last: dict[str, float] = {}
+    pace = Pace()
 
     def tell(stage: str, done: int, total: int) -> None:
         now = time.monotonic()
+        speed = pace(stage, done, total)
         if stage not in last or done >= total or now - last[stage] >= _SECONDS_BETWEEN_LINES:
             last[stage] = now
-            logger.info("%s: %d of %d", stage, done, total)
+            logger.info("%s", ", ".join(filter(None, (f"{stage}: {done} of {total}", speed))))
 
     return tell

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +24,9 @@ from indexing.ingest import ingest
 from indexing.models import fetch
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
-from indexing.specs import WORDLLAMA
+from indexing.specs import MS_MARCO_L12, WORDLLAMA
 from mining.mine import mine
+from mining.scoring import Progress
 from mining.settings import MineSettings
 from mining.sources import SOURCES
 from samples import corpus
@@ -170,3 +174,65 @@ def test_killed_after_or_within_every_batch_the_ledger_is_the_same(
             kills += 1
     assert kills > 2
     assert ledgers(home) == [expected]
+
+
+MINE = """
+import os, signal, sys
+from pathlib import Path
+import mining.gathering, mining.pair_scores
+import indexing.encoders, indexing.encoders_cross, indexing.store_edge
+from indexing.home import Home
+from tests.mining.test_resume import mine_for_real
+
+mining.gathering._QUERIES_PER_BLOCK, mining.pair_scores._PAIRS_PER_BATCH = 3, 12
+first = {}
+def kill_itself(stage, done, total):
+    if done > first.setdefault(stage, done):
+        os.kill(os.getpid(), signal.SIGKILL)  # one batch more is on disk
+
+def status_of(home, tell):
+    child = os.fork()  # nothing was opened yet; the models need not be imported for each
+    if child == 0:
+        mine_for_real(Home(Path(sys.argv[1])), Home(Path(home)), tell)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+assert status_of(sys.argv[2], lambda stage, done, total: None) == 0
+while (status := status_of(sys.argv[3], kill_itself)) == -signal.SIGKILL:
+    print("killed", flush=True)
+sys.exit(status)
+"""
+REAL = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=MS_MARCO_L12)
+
+
+def mine_for_real(indexed: Home, home: Home, tell: Progress) -> None:
+    """Mine for seven queries with the encoder and the cross-encoder as they are."""
+    searcher = Searcher.open(indexed, REAL)
+    queries, judgements = judged_queries(7)
+    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+    settings = replace(SETTINGS, cross_budget=3, agreement_sample=2)
+    mine(searcher, queries, projection, searcher.cross_encoder, settings, home, progress=tell)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_sigkill_after_each_batch_of_the_real_models_changes_no_byte(searcher: Searcher, tmp_path: Path) -> None:
+    fetch(MS_MARCO_L12.source, searcher._home)
+    root = Path(__file__).parents[2]
+    places = (searcher._home.root, tmp_path / "undisturbed", tmp_path / "killed")
+    done = subprocess.run(
+        [sys.executable, "-c", MINE, *map(str, places)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    (expected,) = ledgers(Home(tmp_path / "undisturbed"))
+    assert expected["agreement"]["en"]["distrust"] == ""
+    kills = done.stdout.split().count("killed")
+    assert kills >= 3 + 3  # blocks of 3 of 7 queries; the sample, and two batches or more of the rest
+    assert ledgers(Home(tmp_path / "killed")) == [expected]
+    print(f"{kills} kills, {expected['rows']} rows, SHA-256 {expected['sha256']}")
