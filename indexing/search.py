@@ -29,7 +29,7 @@ from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, Hit, QueryVectors, Reader
-from indexing.vectors import load_vectors
+from indexing.vectors import load_norms, load_vectors
 
 Embedded = tuple[np.ndarray, np.ndarray]
 """An encoder's (q, d) float32 unit rows of queries, and their (q,) norms."""
@@ -167,6 +167,14 @@ class Searcher:
         matrix = np.concatenate(parts)
         matrix.flags.writeable = False
         return matrix
+
+    def document_lengths(self, encoder: str) -> np.ndarray:
+        """Return the norms that ``document_vectors`` had before they were normalised, (n,) float32.
+
+        Raises SpecmineError when they were not kept.
+        """
+        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
+        return np.concatenate([load_norms(self._home, fingerprint, entry.key) for entry in self.documents.values()])
 
     @cached_property
     def pca(self) -> PcaIndex:

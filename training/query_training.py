@@ -211,8 +211,14 @@ def train(
     then.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
-    SpecmineError when the loss is no longer a number.
+    SpecmineError when the loss is no longer a number, and when a loss needs a cross-encoder's scores and no example has
+    any.
     """
+    if TAUGHT.intersection(settings.losses) and not any(len(example.taught) for example in examples):
+        raise SpecmineError(
+            f"loss {settings.system!r} learns from the cross-encoder's scores and the ledger holds none: mine with the "
+            "filter cross_encoder, and minimum_agreement 0 where it is not believed"
+        )
     encoder.take_form(settings.form)
     started = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()} if settings.average else {}
     run = _Run(encoder, documents, examples, settings, folder, lengths)

@@ -22,6 +22,7 @@ from indexing.releases import BASE
 from indexing.search import Searcher
 from indexing.stores import BM25
 from mining.ledger import Ledger
+from training.losses import BY_LENGTH, TAUGHT
 from training.query_training import Score, Trained, TrainSettings, train
 from training.referee import DEPTH, Bench, BenchRuns, bench_runs, encoder_run, judge, verdict_json
 from training.similarity import histograms
@@ -142,7 +143,7 @@ class Session:
         """Return the hashes of all data that a training reads."""
         return {
             "documents": hashlib.sha256(np.ascontiguousarray(documents).tobytes()).hexdigest(),
-            "train": _examples_hash(self.examples),
+            "train": _examples_hash(self.examples, bool(TAUGHT.intersection(self.settings.losses))),
             "stopping": _held_out_hash(self.splits.stopping) if self.splits.stopping else "",
         }
 
@@ -152,7 +153,9 @@ class Session:
                 shutil.rmtree(stale, ignore_errors=True)  # of other data or settings: nobody will continue it
         folder.mkdir(parents=True, exist_ok=True)
         score = self._score_on(self.splits.stopping, documents) if self.splits.stopping else None
-        return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell)
+        by_length = BY_LENGTH.intersection(self.settings.losses)
+        lengths = self.searcher.document_lengths(encoder.spec.name) if by_length else None
+        return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell, lengths)
 
     def _score_on(self, held_out: HeldOut, documents: np.ndarray) -> Score:
         def score(candidate: QueryEncoder) -> float:
@@ -200,13 +203,15 @@ def counts(splits: Splits, examples: Examples) -> dict[str, Any]:
     }
 
 
-def _examples_hash(examples: Examples) -> str:
+def _examples_hash(examples: Examples, taught: bool) -> str:
+    """Return the hash of what is read of the examples: a cross-encoder's scores only by the losses it teaches."""
     digest = hashlib.sha256()
     for example in examples.examples:
         digest.update(f"{example.query}\0{example.text}\0".encode())
-        for rows in (example.positives, example.masked, example.ledger, example.taught):
+        for rows in (example.positives, example.masked, example.ledger, *([example.taught] if taught else [])):
             digest.update(f"{len(rows)}\0".encode() + rows.astype("<i8").tobytes())
-        digest.update(example.logits.astype("<f4").tobytes())
+        if taught:
+            digest.update(example.logits.astype("<f4").tobytes())
     return digest.hexdigest()
 
 

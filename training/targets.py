@@ -37,8 +37,8 @@ class Example:
     """One training query. The arrays are sorted int64 rows of the document matrix.
 
     ``positives`` are its judged passages and what the ledger calls relevant, ``masked`` (without them) what must not
-    count against it, ``ledger`` its mined negatives. ``taught`` are the rows that a cross-encoder scored, and
-    ``logits`` (same length) float32 its scores.
+    count against it, ``ledger`` its mined negatives. ``taught`` are the positives and negatives that the ledger has a
+    cross-encoder's score of, and ``logits`` (same length) float32 these scores; every positive has that of the best.
     """
 
     query: str
@@ -102,7 +102,18 @@ def build_examples(
         if len(positives) + len(masked) == len(chunks) or (needs_ledger and not negatives):
             without_negative += 1
             continue
-        examples.append(Example(query.id, query.text, _rows(positives), _rows(masked), _rows(negatives)))
+        logits = dict(sorted(found.logits_of(query.id, positives, negatives).items()))
+        examples.append(
+            Example(
+                query.id,
+                query.text,
+                _rows(positives),
+                _rows(masked),
+                _rows(negatives),
+                np.asarray(list(logits), dtype=np.int64),
+                np.asarray(list(logits.values()), dtype=np.float32),
+            )
+        )
     return Examples(tuple(examples), without_passage, without_negative, found.lost)
 
 
@@ -159,14 +170,24 @@ class _Kin:
 
 @dataclass
 class _LedgerRows:
-    """A ledger by query and row: what is relevant, what must not be a negative, what is one, what a person said is one;
-    rows lost."""
+    """A ledger by query and row: what is relevant, what must not be a negative, what is one, what a person said is one,
+    the cross-encoder's logits of all these and of the best judged passage; rows lost."""
 
     relevant: dict[str, set[int]] = field(default_factory=dict)
     undecided: dict[str, set[int]] = field(default_factory=dict)
     negatives: dict[str, set[int]] = field(default_factory=dict)
     confirmed: dict[str, set[int]] = field(default_factory=dict)
+    logits: dict[str, dict[int, float]] = field(default_factory=dict)
+    of_positive: dict[str, float] = field(default_factory=dict)
     lost: int = 0
+
+    def logits_of(self, query: str, positives: set[int], negatives: set[int]) -> dict[int, float]:
+        """Return the logit of each row; without that of a judged passage there is nothing to compare with."""
+        if query not in self.of_positive:
+            return {}
+        own = dict.fromkeys(positives, self.of_positive[query])
+        scored = self.logits.get(query, {})
+        return own | {row: logit for row, logit in scored.items() if row in positives | negatives}
 
 
 def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
@@ -175,7 +196,12 @@ def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
         row = rows.get(entry.chunk)
         if row is None:
             found.lost += 1
-        elif entry.verdict == RELEVANT:
+            continue
+        if entry.cross_score is not None:
+            found.logits.setdefault(entry.query, {})[row] = entry.cross_score
+        if entry.positive_cross_score is not None:
+            found.of_positive[entry.query] = entry.positive_cross_score
+        if entry.verdict == RELEVANT:
             found.relevant.setdefault(entry.query, set()).add(row)
         elif entry.verdict in _NO_NEGATIVE or (entry.verdict == BORDERLINE and entry.reviewer is not None):
             found.undecided.setdefault(entry.query, set()).add(row)

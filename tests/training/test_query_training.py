@@ -332,7 +332,9 @@ def test_impossible_settings_are_refused(changed: dict[str, object], message: st
 
 
 SYSTEMS = {
-    **{name: {"loss": name} for name in LOSSES.keys() - TAUGHT},
+    **{name: {"loss": name} for name in sorted(LOSSES.keys() - TAUGHT)},
+    "margin_mse": {"loss": "margin_mse", "epochs": 16},
+    "kl": {"loss": "kl"},
     "histogram beside a softmax": {"loss": {"full_softmax": 1.0, "histogram": 0.5}},
     "mix": {"loss": "hard_debiased", "synthesis": "mix", "synthetic": 4, "hardest": 8},
     "mochi": {"loss": "infonce", "synthesis": "mochi", "synthetic": 4, "hardest": 8},
@@ -342,6 +344,27 @@ SYSTEMS = {
     "the last layer": {"form": "last:1", "loss": "full_softmax", "average": (0.5,)},
     "two batches a step": {"loss": "full_softmax", "batch_size": 4, "accumulate": 2},
 }
+
+
+def taught(example: Example) -> Example:
+    """A cross-encoder that knows what is relevant."""
+    rows = np.concatenate([example.positives, example.ledger])
+    return replace(example, taught=rows, logits=np.where(np.isin(rows, example.positives), 6.0, 0.0).astype("f4"))
+
+
+def test_a_loss_without_the_scores_it_learns_from_is_refused(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
+    with pytest.raises(
+        SpecmineError, match=r"loss 'kl' learns from the cross-encoder's scores and the ledger holds none"
+    ):
+        train(
+            load_query_encoder(spec, home),
+            matrix(),
+            examples(),
+            None,
+            replace(SETTINGS, loss="kl"),
+            tmp_path / "run",
+            lambda *_: None,
+        )
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -355,6 +378,8 @@ def test_every_system_learns(name: str, spec: EncoderSpec, home: Home, tmp_path:
         replace(one, ledger=np.setdiff1d(others.choice(DOCUMENTS, 9, replace=False), one.positives))
         for one in examples()
     ]
+    if settings.losses.keys() & TAUGHT:
+        mined = [taught(one) for one in mined]
     folder, score = tmp_path / "run", score_on(documents)
     trained = train(encoder, documents, mined, score, settings, folder, lambda *_: None, np.ones(DOCUMENTS))
     assert trained.best.score is not None and trained.before.score is not None

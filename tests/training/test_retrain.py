@@ -224,6 +224,20 @@ def test_mined_negatives_train_too(world: Any) -> None:
         assert outcome.verdict.difference > 0.05
 
 
+@pytest.mark.parametrize("chosen", [{"loss": "hyperbolic"}, {"form": "head:8"}])
+def test_other_systems_go_the_whole_way(world: Any, chosen: dict[str, Any]) -> None:
+    report = run(world, settings=replace(SETTINGS, **chosen), ledger=ledger_of(world))
+    for outcome in report.outcomes:
+        assert outcome.verdict.difference > 0.02
+        assert outcome.checksums[0] == outcome.checksums[1]
+        version = load_version(world.home, outcome_spec(world, outcome.version.encoder), outcome.version.id)
+        assert version.form == chosen.get("form", "full")
+
+
+def outcome_spec(world: Any, name: str) -> Any:
+    return next(part.spec for part in world.searcher().generation.encoders if part.spec.name == name)
+
+
 def test_without_held_out_or_training_queries_it_says_what_to_do(world: Any, tmp_path: Path) -> None:
     for split in ("guard", "train"):
         world.catalogue.remove_split(split)

@@ -11,7 +11,7 @@ from chunking.document import Chunk
 from evaluation.judgements import Judgement, Query
 from evaluation.projection import project
 from mining.ledger import Ledger, LedgerRow
-from training.targets import Examples, build_examples, masks_of
+from training.targets import Examples, build_examples, masks_of, teacher_of
 
 
 def make_chunk(
@@ -175,3 +175,21 @@ def test_masks_are_the_rows_of_the_examples() -> None:
         assert masks.ledger[place].nonzero().flatten().tolist() == example.ledger.tolist()
         hidden = sorted([*example.positives.tolist(), *example.masked.tolist()])
         assert (~masks.negatives[place]).nonzero().flatten().tolist() == hidden
+
+
+def scored(chunk: str, verdict: str, cross: float | None) -> LedgerRow:
+    return LedgerRow("q", chunk, chunk[0], 0, 1, (), None, cross, 4.0, verdict, "because", None)
+
+
+def test_the_cross_encoders_scores_of_what_trains_are_kept() -> None:
+    rows = [scored("b1", "kept", 1.5), scored("b2", "random", None), scored("b3", "false_negative", 5.0)]
+    (example,) = build([Judgement("q", "a", start=0, end=100)], rows).examples
+    assert dict(zip(names_in_order(example.taught), example.logits.tolist(), strict=True)) == {"a0": 4.0, "b1": 1.5}
+    logits = teacher_of([example], len(CHUNKS))[0]
+    assert int(logits.isfinite().sum()) == 2
+    (alone,) = build([Judgement("q", "a", start=0, end=100)], [row("b1", "kept")]).examples
+    assert len(alone.taught) == len(alone.logits) == 0
+
+
+def names_in_order(rows: np.ndarray) -> list[str]:
+    return [CHUNKS[number].id for number in rows]
