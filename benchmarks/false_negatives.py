@@ -6,8 +6,11 @@
 Of every query with several judged places all but one of the highest grade, chosen by a seed, are held back; negatives
 are mined with the one that is left. What was held back and is kept as a hard negative is a false one. The corpus is
 ingested into HOME at the first run, with the encoders that SPECMINE_PROFILE names. Bounds are tuned on half of the
-queries, by a hash of their ids, and reported for both halves. In few documents the cap per document takes candidates
-from far down, so that the cross-encoder has to read more of them (``--budget``).
+queries, by a hash of their ids, and reported for both halves. ``learned`` learns on the first half, whose judgements it
+is given whole, and is reported for the other; its bounds are not tuned. In few documents the cap per
+document takes candidates from far down, so that the cross-encoder has to read more of them (``--budget``).
+
+A second table tells how many of the passages proposed as positives were held back, and so are true.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from indexing.fusion import Run
 from indexing.ingest import ingest
 from indexing.releases import current
 from indexing.search import Searcher
-from mining.ledger import KEPT, read_ledger
+from mining.ledger import KEPT, PROPOSED_POSITIVE, read_ledger
 from mining.mine import mine
 from mining.settings import MineSettings
 from samples.corpus import SPLITS, judgements, queries
@@ -40,6 +43,7 @@ SEED = 13
 WANTED = 0.7  # of the true negatives that the unfiltered run keeps
 PLAIN = MineSettings(sources=("bm25", "encoder", "ensemble"), random_share=0.0, filters=())
 BELIEVED = {"minimum_agreement": 0.0}
+COLUMNS = ("kept", "false", "cut", "true kept", "false removed")
 STEPS = 7  # of halving the range of a bound: the lowest that keeps so many is the one that removes most
 BOUND_OF = {"calibrated": "calibrated_range", "evidence": "evidence_range"}
 
@@ -59,6 +63,11 @@ TUNED: dict[str, MineSettings] = {
     "evidence": replace(PLAIN, filters=("evidence",)),
     "evidence, believed": replace(PLAIN, filters=("evidence",), **BELIEVED),
 }
+LEARNED: dict[str, MineSettings] = {
+    f"learned{believed}, above {bound:g}": replace(PLAIN, filters=("learned",), learned_range=(bound, 1.0), **settings)
+    for believed, settings in (("", {}), (", believed", BELIEVED))
+    for bound in (0.7, 0.5, 0.3)
+}
 
 
 class Remembering(Searcher):
@@ -74,6 +83,13 @@ class Remembering(Searcher):
             known[key] = super().runs(queries, depth, only)
         return known[key]
 
+    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
+        known = self.__dict__.setdefault("_vectors", {})
+        if encoder not in known:
+            known[encoder] = self.document_vectors(encoder)
+        rows = self.__dict__.setdefault("_row_of", {chunk: row for row, chunk in enumerate(self.chunk_ids)})
+        return np.asarray(known[encoder][[rows[chunk] for chunk in chunks]])
+
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         known = self.__dict__.setdefault("_embedded", {})
         key = tuple(queries)
@@ -84,10 +100,11 @@ class Remembering(Searcher):
 
 @dataclass(frozen=True)
 class Kept:
-    """The hard negatives that a run kept as (query, chunk), and which of them were held back."""
+    """The hard negatives that a run kept as (query, chunk), which of them were held back, and what it proposed."""
 
     all: frozenset[tuple[str, str]]
     false: frozenset[tuple[str, str]]
+    proposed: frozenset[tuple[str, str]]
 
 
 def write_cranfield(folder: Path, into: Path) -> tuple[list[Query], list[Judgement]]:
@@ -130,6 +147,7 @@ def part(kept: Kept, tuning: bool) -> Kept:
     return Kept(
         frozenset(pair for pair in kept.all if tuning_half(pair[0]) is tuning),
         frozenset(pair for pair in kept.false if tuning_half(pair[0]) is tuning),
+        frozenset(pair for pair in kept.proposed if tuning_half(pair[0]) is tuning),
     )
 
 
@@ -144,9 +162,12 @@ def facts(plain: Kept, filtered: Kept) -> tuple[float, float, float]:
     return cut, len(true & filtered.all) / len(true), 1 - len(plain.false & filtered.all) / len(plain.false)
 
 
-def line(name: str, plain: Kept, filtered: Kept) -> str:
+def line(name: str, plain: Kept, filtered: Kept, halves: Sequence[bool] = (True, False)) -> str:
     cells = [name]
     for tuning in (True, False):
+        if tuning not in halves:
+            cells += [""] * len(COLUMNS)
+            continue
         one, other = part(plain, tuning), part(filtered, tuning)
         cut, true, removed = facts(one, other)
         share = len(other.false) / max(len(other.all), 1)
@@ -179,16 +200,21 @@ def main() -> None:
     searcher = Remembering.open(home, index)
     chunks = searcher.chunks.values()
     full = project(judged, chunks, searcher.document_text)
-    left = project(hold_back(full, judged), chunks, searcher.document_text)
+    held = hold_back(full, judged)
+    left = project(held, chunks, searcher.document_text)
+    taught = [one for one in judged if tuning_half(one.query)] + [one for one in held if not tuning_half(one.query)]
+    half_full = project(taught, chunks, searcher.document_text)
     answers = {(query, chunk) for query in left.units for chunk in full.positives(query)}
 
-    def run(setting: MineSettings) -> Kept:
+    def run(setting: MineSettings, given: Projection = left) -> Kept:
         setting = replace(setting, cross_budget=arguments.budget)
-        report = mine(searcher, asked, left, searcher.cross_encoder, setting, home)
+        report = mine(searcher, asked, given, searcher.cross_encoder, setting, home)
         for language, agreement in (report.agreement or {}).items():
             measured.setdefault(language, repr(agreement))
-        kept = {(row.query, row.chunk) for row in read_ledger(home, report.ledger).rows if row.verdict == KEPT}
-        return Kept(frozenset(kept), frozenset(kept & answers))
+        rows = [row for row in read_ledger(home, report.ledger).rows if row.query in left.units]
+        kept = {(row.query, row.chunk) for row in rows if row.verdict == KEPT}
+        proposed = {(row.query, row.chunk) for row in rows if row.verdict == PROPOSED_POSITIVE}
+        return Kept(frozenset(kept), frozenset(kept & answers), frozenset(proposed))
 
     measured: dict[str, str] = {}
     plain = run(PLAIN)
@@ -197,12 +223,14 @@ def main() -> None:
     print(
         f"{len(answers)} passages answer, {len(searcher.chunks)} passages in all; encoders {searcher.generation.names}"
     )
-    columns = ("kept", "false", "cut", "true kept", "false removed")
-    print("\n| | " + " | ".join(f"{name} ({half})" for half in ("tuned", "reported") for name in columns) + " |")
-    print("|---|" + "---|" * 2 * len(columns))
+    print("\n| | " + " | ".join(f"{name} ({half})" for half in ("tuned", "reported") for name in COLUMNS) + " |")
+    print("|---|" + "---|" * 2 * len(COLUMNS))
     print(line("no filter", plain, plain))
+    proposals: dict[str, frozenset[tuple[str, str]]] = {}
     for name, setting in VARIANTS.items():
-        print(line(name, plain, run(setting)), flush=True)
+        kept = run(setting)
+        proposals[name] = kept.proposed
+        print(line(name, plain, kept), flush=True)
     for name, setting in TUNED.items():
         low, high, kept = 0.0, 1.0, plain
         for _ in range(STEPS):
@@ -212,7 +240,16 @@ def main() -> None:
                 high, kept = bound, tried
             else:
                 low = bound
+        proposals[name] = kept.proposed
         print(line(f"{name}, above {high:g}", plain, kept), flush=True)
+    for name, setting in LEARNED.items():
+        kept = run(setting, half_full)
+        proposals[name] = part(kept, False).proposed
+        print(line(name, plain, kept, [False]), flush=True)
+    print("\n| filter | proposed as positives | of which answers |\n|---|---:|---:|")
+    for name, proposed in proposals.items():
+        if proposed:
+            print(f"| {name} | {len(proposed)} | {len(proposed & answers) / len(proposed):.3f} |")
     for language, agreement in measured.items():
         print(f"\ncross-encoder, {language}: {agreement}")
     searcher.close()

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from mining.candidates import Case
 
-_FOLDS = 5
+FOLDS = 5
 _BINS = 10
 
 
@@ -41,7 +41,7 @@ def calibrate(cases: Sequence[Case], seed: int) -> Calibration | None:
 
     ``cases`` are those of one language. Candidates that something has rejected take no part in the fit.
     """
-    folds = [_fold(case.query, seed) for case in cases]
+    folds = [fold_of(case.query, seed) for case in cases]
     pairs = [
         (logit, judged, fold)
         for case, fold in zip(cases, folds, strict=True)
@@ -52,7 +52,7 @@ def calibrate(cases: Sequence[Case], seed: int) -> Calibration | None:
         return None
     logit, judged, fold = (np.asarray(column) for column in zip(*pairs, strict=True))
     fits: dict[int, tuple[float, float]] = {}
-    for left_out in range(_FOLDS):
+    for left_out in range(FOLDS):
         rest = fold != left_out
         if 0 < judged[rest].sum() < rest.sum():
             fits[left_out] = fit(logit[rest], judged[rest])
@@ -117,6 +117,7 @@ def _unjudged(case: Case) -> list[float]:
     return [candidate.cross for candidate in case.open() if candidate.cross is not None]
 
 
-def _fold(query: str, seed: int) -> int:
+def fold_of(query: str, seed: int) -> int:
+    """Return which of the FOLDS a query is of: where something is fitted crosswise, it is left out with these."""
     digest = hashlib.sha256(f"{seed}\0{query}".encode(errors="replace")).digest()
-    return int.from_bytes(digest[:8], "big") % _FOLDS
+    return int.from_bytes(digest[:8], "big") % FOLDS

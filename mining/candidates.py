@@ -59,8 +59,9 @@ class Candidate:
     chance proposed it; ``preferred_by`` names those of BM25 and the encoders that rank it above every judged passage.
     ``cross`` is the cross-encoder's logit, if it was asked, and ``probability`` what that is worth on this corpus where
     it could be calibrated; ``without_cross`` says why it does not count, ``over_budget`` that it had no time for this
-    one. ``to_query`` and ``to_judged`` are its cosines with the query and with the judged passage most like it, and
-    ``evidence`` in [0, 1] is how much speaks for its being an answer; all three only where a filter asks for them.
+    one. ``to_query`` and ``to_judged`` are its cosines with the query and with the judged passage most like it,
+    ``to_each_judged`` those with each judged passage, and ``evidence`` in [0, 1] is how much speaks for its being an
+    answer; all of these only where a filter asks for them.
     """
 
     chunk: Chunk
@@ -75,6 +76,7 @@ class Candidate:
     over_budget: bool = False
     to_query: float | None = None
     to_judged: float | None = None
+    to_each_judged: tuple[float, ...] = ()
     evidence: float | None = None
     verdict: str | None = None
     reason: str = ""
@@ -90,7 +92,8 @@ class Case:
     judged spans themselves as (document, start, end). ``encoders`` names those that searched. ``positive_cross`` are
     the logits of the first positives, empty where the cross-encoder was not asked, and ``positive_cross_ranks`` the
     ensemble's ranks of these. ``query_to_judged`` is the query's cosine with the judged passage nearest to it, where a
-    filter asks for it.
+    filter asks for it; ``learned_from`` counts the planted answers that the candidates' evidence was learned from
+    (``mining.learned``), 0 where it was not.
     """
 
     query: str
@@ -104,6 +107,7 @@ class Case:
     positive_cross: list[float] = field(default_factory=list)
     positive_cross_ranks: list[int | None] = field(default_factory=list)
     query_to_judged: float | None = None
+    learned_from: int = 0
 
     def open(self) -> list[Candidate]:
         """Return the candidates nobody has decided about."""

@@ -7,7 +7,7 @@ same language, so that nothing has to be fitted, and no scale of a model has to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,9 @@ def weigh(cases: Sequence[Case], settings: MineSettings) -> None:
     That is the percentile, among those of the query's language, of the mean of the signals' percentiles.
     """
     for language in sorted({case.language for case in cases}):
-        weighed = [candidate for case in cases if case.language == language for candidate in _hardest(case, settings)]
+        weighed = [
+            candidate for case in cases if case.language == language for candidate in hardest(case.open(), settings)
+        ]
         if not weighed:
             continue
         signals = np.asarray([_signals(candidate) for candidate in weighed])
@@ -39,8 +41,9 @@ def weigh(cases: Sequence[Case], settings: MineSettings) -> None:
             candidate.evidence = evidence
 
 
-def _hardest(case: Case, settings: MineSettings) -> list[Candidate]:
-    hard = [candidate for candidate in case.open() if not candidate.drawn and not candidate.over_budget]
+def hardest(candidates: Iterable[Candidate], settings: MineSettings) -> list[Candidate]:
+    """Return the ``cross_budget`` candidates that the ensemble ranks highest, without what chance alone proposed."""
+    hard = [candidate for candidate in candidates if not candidate.drawn and not candidate.over_budget]
     return sorted(hard, key=lambda c: (-(c.ensemble or 0.0), c.chunk.id))[: settings.cross_budget]
 
 

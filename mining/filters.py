@@ -6,7 +6,7 @@ each one it rejects. What it does not name, it lets pass.
 
 from __future__ import annotations
 
-from mining.filters_cross import calibrated, cross_bounds, cross_encoder, evidence
+from mining.filters_cross import calibrated, cross_bounds, cross_encoder, evidence, learned
 from mining.filters_encoders import encoder_agreement, nearer_than_judged, too_easy
 from mining.filters_judged import judged_passages, near_duplicates, siblings
 from mining.findings import Filter
@@ -18,11 +18,12 @@ FILTERS: dict[str, Filter] = {
     "cross_bounds": cross_bounds,
     "calibrated": calibrated,
     "evidence": evidence,
+    "learned": learned,
     "encoder_agreement": encoder_agreement,
     "nearer_than_judged": nearer_than_judged,
     "too_easy": too_easy,
 }
 # Those that cannot act before the cross-encoder was asked.
-ASK_CROSS_ENCODER = frozenset({"cross_encoder", "cross_bounds", "calibrated", "evidence"})
+ASK_CROSS_ENCODER = frozenset({"cross_encoder", "cross_bounds", "calibrated", "evidence", "learned"})
 # Those that need vectors of the candidates.
-ASK_LIKENESS = frozenset({"evidence", "nearer_than_judged"})
+ASK_LIKENESS = frozenset({"evidence", "learned", "nearer_than_judged"})

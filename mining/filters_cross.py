@@ -61,7 +61,22 @@ def evidence(case: Case, settings: MineSettings) -> dict[str, Finding]:
     The bounds are percentiles of all candidates weighed in this language. Where the cross-encoder does not count the
     other two decide.
     """
-    doubtful, relevant = settings.evidence_range
+    return _weighed(case, settings, "more speaks for it than for", "the candidates", settings.evidence_range)
+
+
+def learned(case: Case, settings: MineSettings) -> dict[str, Finding]:
+    """Reject what looks like the answers that were planted among the candidates of other queries (mining.learned).
+
+    Where there was too little to learn from, what ``evidence`` rejects.
+    """
+    if not case.learned_from:
+        return evidence(case, settings)
+    whom = f"the unjudged passages, as learned from {case.learned_from} judged ones"
+    return _weighed(case, settings, "likelier to answer than", whom, settings.learned_range)
+
+
+def _weighed(case: Case, settings: MineSettings, said: str, of: str, bounds: tuple[float, float]) -> dict[str, Finding]:
+    doubtful, relevant = bounds
     findings: dict[str, Finding] = {}
     for candidate in case.open():
         if candidate.drawn:
@@ -71,7 +86,7 @@ def evidence(case: Case, settings: MineSettings) -> dict[str, Finding]:
             findings[candidate.chunk.id] = Finding(UNSELECTED, reason)
         elif candidate.evidence > doubtful:
             verdict = FALSE_NEGATIVE if candidate.evidence > relevant else BORDERLINE
-            reason = f"more speaks for it than for {100 * candidate.evidence:.0f} % of the candidates"
+            reason = f"{said} {100 * candidate.evidence:.0f} % of {of}"
             if candidate.without_cross:
                 reason = f"{reason}; {candidate.without_cross}"
             findings[candidate.chunk.id] = Finding(verdict, reason)

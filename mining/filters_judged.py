@@ -34,7 +34,7 @@ def siblings(case: Case, settings: MineSettings) -> dict[str, Finding]:
         chunk = candidate.chunk
         if any(chunk.document == d and chunk.start < end and start < chunk.end for d, start, end in case.spans):
             findings[chunk.id] = Finding(DUPLICATE, "overlaps a judged passage of this query")
-        elif any(_are_siblings(chunk, positive) for positive in case.positives):
+        elif any(are_siblings(chunk, positive) for positive in case.positives):
             where = "in the same section as" if chunk.section else "next to"
             findings[chunk.id] = Finding(DUPLICATE, f"{where} a judged passage of this query")
     return findings
@@ -54,7 +54,8 @@ def near_duplicates(case: Case, settings: MineSettings) -> dict[str, Finding]:
     return findings
 
 
-def _are_siblings(chunk: Chunk, positive: Chunk) -> bool:
+def are_siblings(chunk: Chunk, positive: Chunk) -> bool:
+    """Tell whether two passages lie in one section, or in a document without sections next to each other."""
     if chunk.document != positive.document or chunk.section != positive.section:
         return False
     return bool(chunk.section) or abs(chunk.ordinal - positive.ordinal) <= 1

@@ -29,4 +29,5 @@ def measure_likeness(cases: Sequence[Case], retriever: Retriever) -> None:
             to_judged += vectors @ vectors[:judged].T / len(encoders)
         case.query_to_judged = float(to_query[:judged].max())
         for row, candidate in enumerate(hard, start=judged):
-            candidate.to_query, candidate.to_judged = float(to_query[row]), float(to_judged[row].max())
+            candidate.to_query, candidate.to_each_judged = float(to_query[row]), tuple(to_judged[row].tolist())
+            candidate.to_judged = max(candidate.to_each_judged)

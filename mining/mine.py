@@ -26,6 +26,7 @@ from mining.evidence import weigh
 from mining.filters import ALWAYS, ASK_CROSS_ENCODER, FILTERS
 from mining.findings import Filter
 from mining.gathering import gather, key_of
+from mining.learned import learn
 from mining.ledger import FoundBy, LedgerQuery, LedgerRow, write_ledger
 from mining.pair_scores import Judge
 from mining.relabel import propose_positives
@@ -106,6 +107,8 @@ def mine(
                 agreement = score_candidates(cases, cross_encoder, settings, home, tell)
             if name == "evidence":
                 weigh(cases, settings)
+            if name == "learned":
+                learn(cases, settings)
             removed[name] = _apply(FILTERS[name], cases, settings)
         for case in cases:
             propose_positives(case, settings)

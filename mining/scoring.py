@@ -97,6 +97,8 @@ def _score(
         readable = [(chunk, vote) for chunk, vote in votes if judge.judges(language(chunk.text))]
         case.positive_cross_ranks = [vote[0] if vote else None for _, vote in readable]
         candidates = _shortlist(case, judge, settings.cross_budget) + _reviewed(case, judge)
+        if "learned" in settings.filters:
+            candidates += _judged(case, judge, settings.cross_budget)
         asked.append((case, [chunk for chunk, _ in readable], candidates))
     pairs = [
         (case.text, passage_text(chunk))
@@ -121,6 +123,14 @@ def _shortlist(case: Case, judge: Judge, budget: int) -> list[Candidate]:
     for candidate in readable[budget:]:
         candidate.over_budget = True
     return readable[:budget]
+
+
+def _judged(case: Case, judge: Judge, budget: int) -> list[Candidate]:
+    """What is judged and was found: scored to learn what answers look like."""
+    judged = {chunk.id for chunk in case.positives}
+    found = [candidate for candidate in case.candidates if candidate.chunk.id in judged and not candidate.drawn]
+    readable = [candidate for candidate in found if judge.judges(language(candidate.chunk.text))]
+    return sorted(readable, key=lambda c: (-(c.ensemble or 0.0), c.chunk.id))[:budget]
 
 
 def _reviewed(case: Case, judge: Judge) -> list[Candidate]:

@@ -33,9 +33,10 @@ class MineSettings:
     ``cross_range`` are the logits outside which the filter ``cross_bounds`` calls a candidate too easy or a false
     negative. Above the first of ``calibrated_range``, probabilities, the filter ``calibrated`` calls a candidate
     borderline, above the second a false negative; ``evidence_range`` are the same for the filter ``evidence``, as
-    percentiles of the evidence of all candidates of a language. ``agreeing`` is the share of the encoders that must
-    rank a candidate above every judged passage before it is doubted where the cross-encoder does not count. Below
-    ``easy_share`` of the best judged passage's ensemble score the filter ``too_easy`` rejects.
+    percentiles of the evidence of all candidates of a language, and ``learned_range`` for the filter ``learned``, as
+    percentiles of what it makes of the unjudged ones that would be kept. ``agreeing`` is the share of the encoders
+    that must rank a candidate above every judged passage before it is doubted where the cross-encoder does not count.
+    Below ``easy_share`` of the best judged passage's ensemble score the filter ``too_easy`` rejects.
 
     A candidate whose word shingles overlap those of a judged passage by a Jaccard index of ``duplicate_jaccard`` or
     more repeats it. At most ``per_query`` hard negatives are kept for a query, at most ``per_document`` of them from
@@ -68,6 +69,7 @@ class MineSettings:
     cross_range: tuple[float, float] = (-11.0, 0.0)
     calibrated_range: tuple[float, float] = (0.5, 0.7)
     evidence_range: tuple[float, float] = (0.6, 0.8)
+    learned_range: tuple[float, float] = (0.7, 0.85)
     agreeing: float = 1.0
     easy_share: float = 0.1
     per_query: int = 7
@@ -121,7 +123,7 @@ class MineSettings:
             raise ValueError(f"rank_range must be two ranks from 1, the lower first, not {self.rank_range}")
         if not self.cross_range[0] <= self.cross_range[1]:
             raise ValueError(f"cross_range must be two logits, the lower first, not {self.cross_range}")
-        for name in ("calibrated_range", "evidence_range"):
+        for name in ("calibrated_range", "evidence_range", "learned_range"):
             low, high = getattr(self, name)
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"{name} must be two shares from 0 to 1, the lower first, not {low} and {high}")

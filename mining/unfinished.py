@@ -23,7 +23,7 @@ from indexing.home import PARTIAL_SUFFIX, Home, remove_partials, sync
 from mining.candidates import Candidate, Case
 
 # Count up when a search finds other things for the same inputs.
-FORMAT = 1
+FORMAT = 2
 # Of other minings that never ended only the newest are kept: somebody may yet go back to those settings.
 _OTHERS_KEPT = 3
 
@@ -38,6 +38,7 @@ _CANDIDATE = pa.struct(
         ("preferred_by", pa.list_(pa.string())),
         ("to_query", pa.float64()),
         ("to_judged", pa.float64()),
+        ("to_each_judged", pa.list_(pa.float64())),
     ]
 )
 _SCHEMA = pa.schema(
@@ -119,6 +120,7 @@ class Unfinished:
             preferred_by=tuple(record["preferred_by"]),
             to_query=record["to_query"],
             to_judged=record["to_judged"],
+            to_each_judged=tuple(record["to_each_judged"]),
         )
 
 
@@ -165,6 +167,7 @@ def _record(case: Case) -> dict[str, Any]:
                 "preferred_by": candidate.preferred_by,
                 "to_query": candidate.to_query,
                 "to_judged": candidate.to_judged,
+                "to_each_judged": candidate.to_each_judged,
             }
             for candidate in case.candidates
         ],

@@ -39,6 +39,7 @@ def cases(draw: st.DrawFn, world: SimpleNamespace) -> list[Case]:
                 preferred_by=tuple(draw(st.lists(TEXTS, max_size=2))),
                 to_query=draw(st.none() | SCORES),
                 to_judged=draw(st.none() | SCORES),
+                to_each_judged=tuple(draw(st.lists(SCORES, max_size=2))),
             )
             for chunk in draw(some)
         ]
