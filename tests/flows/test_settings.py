@@ -226,7 +226,7 @@ def test_the_example_shows_the_defaults() -> None:
     plain = load_settings()
     assert example.index() == plain.index()
     assert example.open_home() == plain.open_home()
-    for table in ("sources", "catalogue", "mine", "promotion", "schedules"):
+    for table in ("sources", "catalogue", "mine", "generate", "promotion", "schedules"):
         assert getattr(example, table) == getattr(plain, table), table
     assert (example.training(), example.compositions()) == (plain.training(), plain.compositions())
     every = set(tomllib.loads(text)) | {"encoders", "cross_encoder"}
