@@ -1,12 +1,14 @@
 """Which negatives teach the most? The same encoder trained with the same steps on differently mined ledgers.
 
-    python benchmarks/negatives.py --config specmine.toml [--encoder minilm] [--epochs 2] [--seeds 3] [--only NAME ...]
+    python benchmarks/negatives.py --config specmine.toml [--loss full_softmax] [--only NAME ...]
 
 Every row of VARIANTS is mined from the served index with its own settings, into a home of its own below
 ``comparisons/negatives``, so that the newest ledger of the real home stays what it is. Then the encoder's query side
-is trained from its untrained weights once for each seed: the same queries (those for which every variant keeps a
-negative), loss, batches and steps. The verdict queries decide nothing here; they are measured after the last step.
-What is finished is kept in ``comparisons/negatives/results.json``: a run that was cut off goes on.
+is trained from its untrained weights once for each seed, with the same loss, batches and epochs, on all training
+queries for which the row keeps a negative. With ``--loss full_softmax`` every passage of the index is a negative in
+every row, and the ledgers differ in what they take out of that. The verdict queries decide nothing here; they are
+measured after the last step. Each training that is finished is a file in ``comparisons/negatives/results``: a run that
+was cut off goes on, and several processes with different ``--seeds`` or ``--only`` share the work.
 
 Columns: nDCG@10 and MRR@10 of the encoder alone, mean over the seeds; the gain over untrained with its 95 % interval
 (bootstrap over groups of queries, per-query means over the seeds), and the p-value of the paired randomisation test.
@@ -17,23 +19,30 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean as mean
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from chunking.document import Chunk
 from evaluation.catalogue import Catalogue
 from evaluation.measures import Measures, measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
+from indexing.encoders import QueryEncoder
+from indexing.fusion import Run
+from indexing.generations import fingerprint_of
 from indexing.home import Home, read_json, write_json
 from indexing.releases import BASE, served
 from indexing.search import Searcher
 from mining.ledger import Ledger, read_ledger
 from mining.mine import mine
+from mining.pair_scores import Judge
 from mining.settings import MineSettings
 from training.query_training import TrainSettings, train
 from training.referee import encoder_run
@@ -45,41 +54,79 @@ PerQuery = dict[str, dict[str, float]]
 UNTRAINED = "untrained"
 REFERENCE = "every passage, no ledger (full_softmax)"
 
-# Seven hard negatives a query and a fifth of random ones, as the defaults have it; "unfiltered" still leaves judged
-# passages and their siblings out, for nothing can be trained against them.
-_ENSEMBLE = {"sources": ("random", "ensemble"), "filters": ()}
-_ALL = {"sources": ("random", "bm25", "encoder", "ensemble")}
+# Seven hard negatives a query and a fifth of random ones in every row: sources are looked at so deep that the cap per
+# document leaves enough. "defaults" is the mining of a home without settings, which looks less deep. "Unfiltered" still
+# leaves judged passages and their siblings out, for nothing can be trained against them.
+_DEEP = {"depth": 60}
+_SAME_DOCUMENT = {**_DEEP, "per_document": 7, "filters": ()}
+_ENSEMBLE = {**_DEEP, "sources": ("random", "ensemble"), "filters": ()}
+_ALL = {**_DEEP, "sources": ("random", "bm25", "encoder", "ensemble")}
+_NO_REPEATS = {"filters": ("near_duplicates",)}
+_AGREED = {"filters": ("near_duplicates", "encoder_agreement")}
+_BELIEVED = {"minimum_agreement": 0.0}
+_FUSIONS = ("soft", "zscore", "rank", "rrf", "max", "borda", "pca")
 VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"sources": ("random", "ensemble"), "per_query": 1, "per_document": 1, "random_share": 0.875},
-    "bm25": {"sources": ("random", "bm25"), "filters": ()},
-    "encoders": {"sources": ("random", "encoder"), "filters": ()},
-    "hyperbolic": {"sources": ("random", "hyperbolic"), "filters": ()},
-    "sibling and in-document": {"sources": ("random", "sibling", "in_document"), "filters": ()},
-    "ensemble, soft voting": _ENSEMBLE,
-    "ensemble, z-scores": {**_ENSEMBLE, "fusion": "zscore"},
-    "ensemble, reciprocal rank": {**_ENSEMBLE, "fusion": "rrf"},
-    "ensemble, Borda": {**_ENSEMBLE, "fusion": "borda"},
-    "ensemble, pca": {**_ENSEMBLE, "fusion": "pca"},
+    "bm25": {**_DEEP, "sources": ("random", "bm25"), "filters": ()},
+    "encoders": {**_DEEP, "sources": ("random", "encoder"), "filters": ()},
+    "hyperbolic": {**_DEEP, "sources": ("random", "hyperbolic"), "filters": ()},
+    "in-document": {**_SAME_DOCUMENT, "sources": ("random", "in_document")},
+    "sibling and in-document": {**_SAME_DOCUMENT, "sources": ("random", "sibling", "in_document")},
+    **{f"ensemble, {name}": {**_ENSEMBLE, "fusion": name} for name in _FUSIONS},
+    **{f"ensemble, {name}, encoders' agreement": {**_ENSEMBLE, **_AGREED, "fusion": name} for name in ("soft", "rrf")},
     "all sources": {**_ALL, "filters": ()},
-    "all sources, near duplicates out": {**_ALL, "filters": ("near_duplicates",)},
-    "all sources, encoders' agreement": {**_ALL, "filters": ("near_duplicates", "encoder_agreement")},
-    "all sources, cross-encoder believed": {**_ALL, "minimum_agreement": 0.0},
-    "all sources, calibrated": {**_ALL, "filters": ("near_duplicates", "calibrated"), "minimum_agreement": 0.0},
+    "all sources, near duplicates out": {**_ALL, **_NO_REPEATS},
+    "all sources, encoders' agreement": {**_ALL, **_AGREED},
+    "all sources, cross-encoder believed": {**_ALL, **_BELIEVED},
+    "all sources, cross-encoder believed, proposals accepted": {**_ALL, **_BELIEVED, "relabel": "accept"},
+    "all sources, calibrated": {**_ALL, **_BELIEVED, "filters": ("near_duplicates", "calibrated")},
     "all sources, evidence": {**_ALL, "filters": ("near_duplicates", "evidence")},
+    "all sources, learned": {**_ALL, "filters": ("near_duplicates", "learned")},
+    "all sources, ranks 8 to 40": {**_ALL, **_NO_REPEATS, "difficulty": "range", "rank_range": (8, 40)},
+    "all sources, simans": {**_ALL, **_NO_REPEATS, "difficulty": "simans"},
     "defaults": {},
 }
 
 
-def mined(name: str, searcher: Searcher, splits: Splits, base: MineSettings, scratch: Home) -> Ledger:
+class Remembering:
+    """A searcher that searches a block of queries once by each source, so that the variants share their runs."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+        self._runs: dict[tuple[str, tuple[str, ...], int], Run] = {}
+        self.release = searcher.release
+        self.generation = searcher.generation
+
+    @property
+    def chunks(self) -> Mapping[str, Chunk]:
+        return self._searcher.chunks
+
+    def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
+        names = list(only or ())
+        block = tuple(queries)
+        missing = [name for name in names if (name, block, depth) not in self._runs]
+        if missing:
+            for name, run in self._searcher.runs(queries, depth, only=missing).items():
+                self._runs[name, block, depth] = run
+        return {name: self._runs[name, block, depth] for name in names}
+
+    def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
+        return self._searcher.embed(queries)
+
+    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
+        return self._searcher.chunk_vectors(encoder, chunks)
+
+
+def mined(
+    name: str, searcher: Remembering, cross_encoder: Judge | None, splits: Splits, base: MineSettings, scratch: Home
+) -> Ledger:
     """Mine with the variant's settings, or read what an earlier run mined with them."""
     settings = replace(base, **VARIANTS[name])
     wanted = json.loads(json.dumps(asdict(settings)))
     known = scratch.root / "ledgers.json"
     ids: dict[str, Any] = read_json(known) if known.exists() else {}
     if ids.get(name, {}).get("settings") != wanted:
-        report = mine(
-            searcher, splits.train, splits.train_projection, searcher.cross_encoder, settings, scratch, (), tell
-        )
+        report = mine(searcher, splits.train, splits.train_projection, cross_encoder, settings, scratch, (), tell)
         ids[name] = {"ledger": report.ledger, "settings": wanted, "verdicts": report.verdicts}
         write_json(known, ids)
     print(f"{name}: {ids[name]['verdicts']}", flush=True)
@@ -92,16 +139,19 @@ def tell(stage: str, done: int, total: int) -> None:
 
 
 def trained(
+    candidate: QueryEncoder,
+    untrained: Mapping[str, Tensor],
     searcher: Searcher,
     splits: Splits,
     documents: np.ndarray,
-    encoder: str,
     examples: Sequence[Example],
     settings: TrainSettings,
     folder: Path,
 ) -> PerQuery:
     """Train from the untrained weights and return each query's measures."""
-    candidate = searcher.load_encoder(encoder, BASE)
+    with torch.no_grad():
+        for name, tensor in candidate.trained_weights().items():
+            tensor.copy_(untrained[name])
     train(candidate, documents, examples, None, settings, folder, tell)
     shutil.rmtree(folder)
     run = encoder_run(candidate, documents, searcher.chunk_ids, splits.verdict)
@@ -122,8 +172,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path)
     parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--loss", default="infonce", help="of the rows with a ledger")
+    parser.add_argument("--form", default="full", help="what of the encoder is trained; a head takes seconds")
+    parser.add_argument("--learning-rate", type=float, default=TrainSettings.learning_rate)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     parser.add_argument("--only", nargs="*", choices=[*VARIANTS], default=[*VARIANTS])
     arguments = parser.parse_args()
     settings = load_settings(arguments.config)
@@ -134,52 +187,57 @@ def main() -> None:
     documents = searcher.document_vectors(arguments.encoder)
     chunks = list(searcher.chunks.values())
 
-    ledgers = {name: mined(name, searcher, splits, settings.mine, scratch) for name in arguments.only}
-    examples = {
-        name: build_examples(
-            splits.train, splits.train_judgements, splits.train_projection, chunks, ledger, True
+    remembering = Remembering(searcher)
+    examples: dict[str, tuple[Example, ...]] = {}
+    needs_ledger = arguments.loss != "full_softmax"
+    for name in arguments.only:
+        # Only what trains is kept: a ledger of three thousand queries has half a million rows.
+        ledger = mined(name, remembering, searcher.cross_encoder, splits, settings.mine, scratch)
+        examples[name] = build_examples(
+            splits.train, splits.train_judgements, splits.train_projection, chunks, ledger, needs_ledger
         ).examples
-        for name, ledger in ledgers.items()
-    }
-    shared = set.intersection(*({example.query for example in some} for some in examples.values()))
-    examples = {name: tuple(e for e in some if e.query in shared) for name, some in examples.items()}
-    everything = build_examples(
+    examples[REFERENCE] = build_examples(
         splits.train, splits.train_judgements, splits.train_projection, chunks, None, False
     ).examples
-    examples[REFERENCE] = tuple(example for example in everything if example.query in shared)
-    print(f"{len(shared)} training queries in every variant", flush=True)
 
-    finished = scratch.root / "results.json"
-    results: dict[str, PerQuery] = read_json(finished) if finished.exists() else {}
-    if UNTRAINED not in results:
-        base = searcher.load_encoder(arguments.encoder, BASE)
-        run = encoder_run(base, documents, searcher.chunk_ids, splits.verdict)
-        results[UNTRAINED] = by_query(measure(run, splits.verdict.projection))
-    keys: dict[str, list[str]] = {name: [] for name in examples}
-    for seed in range(arguments.seeds):
+    candidate = searcher.load_encoder(arguments.encoder, BASE)
+    candidate.take_form(arguments.form)
+    untrained = {name: tensor.clone() for name, tensor in candidate.trained_weights().items()}
+    before = measure(encoder_run(candidate, documents, searcher.chunk_ids, splits.verdict), splits.verdict.projection)
+    results: dict[str, list[PerQuery]] = {name: [] for name in examples}
+    for seed in arguments.seeds:
         for name, some in examples.items():
-            loss = "full_softmax" if name == REFERENCE else "lce"
-            training = replace(settings.training(), loss=loss, epochs=arguments.epochs, seed=17 + seed)
-            key = json.dumps([name, arguments.encoder, asdict(training), len(shared)])
-            keys[name].append(key)
-            if key not in results:
-                print(f"{name}, seed {training.seed}", flush=True)
-                folder = scratch.root / "unfinished"
-                results[key] = trained(searcher, splits, documents, arguments.encoder, some, training, folder)
-                write_json(finished, results)
+            loss = "full_softmax" if name == REFERENCE else arguments.loss
+            training = replace(
+                settings.training(),
+                loss=loss,
+                form=arguments.form,
+                learning_rate=arguments.learning_rate,
+                epochs=arguments.epochs,
+                precision="bfloat16",
+                seed=seed,
+            )
+            key = fingerprint_of([name, arguments.encoder, asdict(training), [example.query for example in some]])[:16]
+            finished = scratch.root / "results" / f"{key}.json"
+            if not finished.exists():
+                print(f"{name}, seed {seed}", flush=True)
+                finished.parent.mkdir(exist_ok=True)
+                folder = scratch.root / f"unfinished-{key}"
+                measured = trained(candidate, untrained, searcher, splits, documents, some, training, folder)
+                write_json(finished, measured)
+            results[name].append(read_json(finished))
 
-    print("\n| negatives | a query | nDCG@10 | gain | p | MRR@10 | seeds |\n|---|---:|---:|---|---:|---:|---|")
-    before = averaged([results[UNTRAINED]])
-    print(f"| {UNTRAINED} | | {before.mean['nDCG@10']:.4f} | | | {before.mean['RR@10']:.4f} | |")
+    print("\n| negatives | queries | a query | nDCG@10 | gain | p | MRR@10 | seeds |")
+    print("|---|---:|---:|---:|---|---:|---:|---|")
+    print(f"| {UNTRAINED} | | | {before.mean['nDCG@10']:.4f} | | | {before.mean['RR@10']:.4f} | |")
     for name, some in examples.items():
-        runs = [results[key] for key in keys[name]]
-        after = averaged(runs)
+        after = averaged(results[name])
         gain = compare(before, after, splits.verdict.groups, "nDCG@10", 0.95)
         per_query = mean([len(example.ledger) for example in some])
         low, high = gain.interval
-        each = " ".join(f"{mean([values['nDCG@10'] for values in run.values()]):.4f}" for run in runs)
-        print(f"| {name} | {per_query:.1f} | {after.mean['nDCG@10']:.4f} | {low:+.4f} to {high:+.4f} ", end="")
-        print(f"| {gain.p_value:.2g} | {after.mean['RR@10']:.4f} | {each} |")
+        each = " ".join(f"{mean([values['nDCG@10'] for values in run.values()]):.4f}" for run in results[name])
+        print(f"| {name} | {len(some)} | {per_query:.1f} | {after.mean['nDCG@10']:.4f} ", end="")
+        print(f"| {low:+.4f} to {high:+.4f} | {gain.p_value:.2g} | {after.mean['RR@10']:.4f} | {each} |")
 
 
 if __name__ == "__main__":

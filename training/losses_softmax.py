@@ -38,7 +38,11 @@ def infonce(batch: Batch, settings: LossSettings) -> Tensor:
 
 
 def lce(batch: Batch, settings: LossSettings) -> Tensor:
-    """Softmax over a query's positives and its own mined negatives: localised contrastive estimation (2101.08751)."""
+    """Softmax over a query's positives and its own mined negatives: localised contrastive estimation (2101.08751).
+
+    For scores of pairs, as a re-ranker's. A query encoder against frozen documents should not be trained with it alone:
+    nothing keeps the query among the passages that are in no ledger (``docs/RESULTS.md``).
+    """
     return _softmax(batch, settings.temperature)
 
 
