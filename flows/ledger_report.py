@@ -5,7 +5,6 @@ Texts are from documents and queries, so all of them are escaped.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from flows import ledger_pictures as pictures
 from flows.canvas import inline_svg, png_data_uri
 from flows.settings import Settings
 from flows.stages import opened
-from indexing.home import PARTIAL_SUFFIX, Home, SpecmineError, sync
+from indexing.home import Home, SpecmineError, replacing
 from indexing.hyperbolic import hyperbolic_name
 from indexing.releases import read_release
 from mining import figures
@@ -89,14 +88,8 @@ def gather(settings: Settings, ledger_id: str) -> LedgerFacts:
 def write_report(home: Home, facts: LedgerFacts) -> Path:
     """Write the report to ``reports/ledger-<id>.html``, whole or not at all, and return its path."""
     path = home.reports / f"ledger-{facts.ledger.id}.html"
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
-    try:
+    with replacing(path) as partial:
         partial.write_text(draw_html(facts), encoding="utf-8", errors="replace")
-        sync(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync(path.parent)
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from chunking.stored import load_chunks
 from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
-from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, sync
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
 from indexing.models import encoder_fingerprint
 from indexing.vectors import load_norms, load_vectors
 
@@ -149,9 +148,5 @@ def _digest(text: str) -> bytes:
 
 def _save(path: Path, matrix: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
-    with partial.open("wb") as handle:
+    with replacing(path) as partial, partial.open("wb") as handle:
         np.save(handle, matrix.astype(np.float32), allow_pickle=False)
-    sync(partial)
-    partial.replace(path)
-    sync(path.parent)

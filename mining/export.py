@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chunking.document import Chunk, sha256_file
-from indexing.home import PARTIAL_SUFFIX, Home, SpecmineError, sync
+from indexing.home import Home, SpecmineError, replacing
 from mining.ledger import KEPT, RANDOM, RELEVANT, Ledger, LedgerError, LedgerQuery, LedgerRow
 from mining.passages import ledger_passages, passage_json
 from mining.scoring import passage_text
@@ -175,22 +174,17 @@ def _passage(chunk: Chunk) -> Record:
 
 
 def _write(file: Path, records: Sequence[Record]) -> None:
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
     try:
-        if file.suffix == _PARQUET:
-            pq.write_table(pa.Table.from_pylist(list(records)), partial, compression="zstd")
-        else:
-            with partial.open("w", encoding="utf-8", newline="\n") as lines:
-                for record in records:
-                    lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-        sync(partial)
-        _refuse_existing(file)  # by now
-        partial.rename(file)
-        sync(file.parent)
+        with replacing(file) as partial:
+            if file.suffix == _PARQUET:
+                pq.write_table(pa.Table.from_pylist(list(records)), partial, compression="zstd")
+            else:
+                with partial.open("w", encoding="utf-8", newline="\n") as lines:
+                    for record in records:
+                        lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            _refuse_existing(file)  # by now
     except OSError as error:
         raise SpecmineError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _refuse_existing(file: Path) -> None:

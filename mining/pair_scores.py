@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from indexing.home import PARTIAL_SUFFIX, Home, SpecmineError, sync
+from indexing.home import Home, SpecmineError, replacing
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{8,128}")
 _KEY_BYTES = 16
@@ -97,13 +97,8 @@ def _key(query: str, passage: str) -> bytes:
 
 
 def _write_part(folder: Path, keys: list[bytes], scores: np.ndarray) -> None:
-    part = folder / f"{uuid.uuid4().hex}.npz"
-    partial = part.with_name(part.name + PARTIAL_SUFFIX)
-    with partial.open("wb") as handle:
+    with replacing(folder / f"{uuid.uuid4().hex}.npz") as partial, partial.open("wb") as handle:
         np.savez(handle, keys=np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, _KEY_BYTES), scores=scores)
-    sync(partial)
-    partial.replace(part)
-    sync(folder)
 
 
 def _read_parts(folder: Path) -> dict[bytes, float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chunking.document import Chunk
-from indexing.home import PARTIAL_SUFFIX, Home, remove_partials, sync
+from indexing.home import Home, remove_partials, replacing
 from mining.candidates import Candidate, Case
 
 # Count up when a search finds other things for the same inputs.
@@ -79,12 +78,8 @@ class Unfinished:
     def write(self, number: int, block: Sequence[Case]) -> list[Case]:
         """Keep a block. Returns it as it will be read, so that a mining never goes on with anything else."""
         table = pa.Table.from_pylist([_record(case) for case in block], schema=_SCHEMA)
-        path = self._path(number)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
-        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-        sync(partial)
-        partial.replace(path)
-        sync(self._folder)
+        with replacing(self._path(number)) as partial:
+            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
         return self._from(table)
 
     def _path(self, number: int) -> Path:
