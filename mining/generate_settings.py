@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chunking.checks import check_range
+
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 
 
@@ -23,8 +25,8 @@ class Seq2SeqSettings:
     longest: int = 48
 
     def __post_init__(self) -> None:
-        _check_whole(self, "per_passage", 1, 20)
-        _check_whole(self, "longest", 4, 512)
+        check_range(self, "per_passage", 1, 20)
+        check_range(self, "longest", 4, 512)
         if not self.directory:
             raise ValueError("directory is empty: name the folder that holds the model's config.json")
 
@@ -47,8 +49,8 @@ class EndpointSettings:
     temperature: float = 0.7
 
     def __post_init__(self) -> None:
-        _check_whole(self, "per_passage", 1, 20)
-        _check_whole(self, "concurrency", 1, 32)
+        check_range(self, "per_passage", 1, 20)
+        check_range(self, "concurrency", 1, 32)
         try:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
@@ -85,9 +87,9 @@ class GenerateSettings:
     endpoint: EndpointSettings | None = None
 
     def __post_init__(self) -> None:
-        _check_whole(self, "per_document", 1, 100_000)
-        _check_whole(self, "depth", 1, 100)
-        _check_whole(self, "seed", 0, 2**63 - 1)
+        check_range(self, "per_document", 1, 100_000)
+        check_range(self, "depth", 1, 100)
+        check_range(self, "seed", 0, 2**63 - 1)
         if not self.generators:
             raise ValueError("generators is empty: name one")
         if len(set(self.generators)) < len(self.generators):
@@ -99,9 +101,3 @@ class GenerateSettings:
                 raise ValueError(f"unknown generator {name!r}; known: {', '.join(GENERATORS)}")
             if name in ("seq2seq", "endpoint") and getattr(self, name) is None:
                 raise ValueError(f"generator {name!r} needs the table [generate.{name}]")
-
-
-def _check_whole(settings: object, name: str, low: int, high: int) -> None:
-    value = getattr(settings, name)
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be {low} to {high}, not {value}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from chunking.checks import check_range
 from indexing.fusion import FUSIONS
 from indexing.pca import PCA
 from mining.filters import FILTERS
@@ -104,8 +105,7 @@ class MineSettings:
             ("per_document", 1, 1000),
             ("seed", 0, 2**63 - 1),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
+            check_range(self, name, low, high)
         if not 0 <= self.floor <= self.borderline <= self.rho:
             raise ValueError(
                 f"0 <= floor <= borderline <= rho is wanted, not {self.floor}, {self.borderline}, {self.rho}"

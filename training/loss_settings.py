@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# The least and the most of what is made for every query: (B, k, d) must fit into memory.
-_MANY = (("synthetic", 2, 100_000), ("hardest", 2, 100_000))
+from chunking.checks import check_range
 
 Slots = Literal["linear", "exponential"]
 
@@ -45,11 +44,14 @@ class LossSettings:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         if not 0 <= self.false_share < 1:
             raise ValueError(f"false_share must be 0 to below 1, not {self.false_share}")
-        for name, high in (("hardness", 100), ("hyperbolic_weight", 100)):
-            if not 0 <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be 0 to {high}, not {getattr(self, name)}")
-        for name, least, most in (("bins", 2, 100_001), ("live_depth", 2, 1_000_000), *_MANY):
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must be {least} to {most}, not {getattr(self, name)}")
+        for name, low, high in (
+            ("hardness", 0, 100),
+            ("hyperbolic_weight", 0, 100),
+            ("bins", 2, 100_001),
+            ("live_depth", 2, 1_000_000),
+            ("synthetic", 2, 100_000),
+            ("hardest", 2, 100_000),
+        ):
+            check_range(self, name, low, high)
         if self.slots not in ("linear", "exponential"):
             raise ValueError(f"slots must be 'linear' or 'exponential', not {self.slots!r}")

@@ -28,6 +28,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from chunking.checks import check_range
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
 from indexing.encoders_forms import parse
@@ -124,8 +125,7 @@ class TrainSettings(LossSettings):
             ("patience", 1, 100_000),
             ("seed", 0, 2**32 - 1),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be {low} to {high}, not {getattr(self, name)}")
+            check_range(self, name, low, high)
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, 0 to below 1, not {self.warmup}")
         if not 0 <= self.weight_decay < 1:
