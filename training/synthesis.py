@@ -32,11 +32,7 @@ def mix(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synthe
 
     Dong et al., arXiv 2304.02971. A query with fewer negatives than are wanted mixes those it has.
     """
-    nearest, cosines = _hardest(batch, settings.hardest)
-    first, second = (_draw(cosines, settings.synthetic, random) for _ in range(2))
-    share = torch.rand(first.shape, generator=random, dtype=nearest.dtype)[..., None]
-    rows = normalize(share * _rows(nearest, first) + (1 - share) * _rows(nearest, second), dim=2)
-    return Synthetic(rows, torch.maximum(cosines.gather(1, first), cosines.gather(1, second)))
+    return _mix_pairs(*_hardest(batch, settings.hardest), settings.synthetic, random)
 
 
 def mochi(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synthetic:
@@ -45,16 +41,15 @@ def mochi(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synt
     MoCHi (Kalantidis et al., arXiv 2010.01028): the second half is harder than any negative, its parents' cosine being
     that of the one negative mixed.
     """
-    made = mix(batch, settings, random)
     half = settings.synthetic // 2
     nearest, cosines = _hardest(batch, settings.hardest)
+    made = _mix_pairs(nearest, cosines, settings.synthetic - half, random)
     drawn = _draw(cosines, half, random)
     share = torch.rand(drawn.shape, generator=random, dtype=nearest.dtype)[..., None] / 2
     queries = batch.queries.detach().to(nearest.dtype)[:, None, :]
     rows = normalize(share * queries + (1 - share) * _rows(nearest, drawn), dim=2)
-    return Synthetic(
-        torch.cat([made.rows[:, half:], rows], dim=1), torch.cat([made.parents[:, half:], cosines.gather(1, drawn)], 1)
-    )
+    parents = torch.cat([made.parents, cosines.gather(1, drawn)], dim=1)
+    return Synthetic(torch.cat([made.rows, rows], dim=1), parents)
 
 
 def audit_synthetic(synthetic: Synthetic, batch: Batch) -> dict[str, float]:
@@ -76,6 +71,14 @@ def _hardest(batch: Batch, count: int) -> tuple[Tensor, Tensor]:
         cosines = batch.cosines().float().masked_fill(~batch.negatives, -torch.inf)
         values, places = cosines.topk(min(count, cosines.shape[1]), dim=1)
         return batch.documents[places].float(), values
+
+
+def _mix_pairs(nearest: Tensor, cosines: Tensor, count: int, random: torch.Generator) -> Synthetic:
+    """Mix ``count`` pairs drawn of each query's nearest negatives (B, s, d) with their cosines (B, s)."""
+    first, second = (_draw(cosines, count, random) for _ in range(2))
+    share = torch.rand(first.shape, generator=random, dtype=nearest.dtype)[..., None]
+    rows = normalize(share * _rows(nearest, first) + (1 - share) * _rows(nearest, second), dim=2)
+    return Synthetic(rows, torch.maximum(cosines.gather(1, first), cosines.gather(1, second)))
 
 
 def _draw(cosines: Tensor, count: int, random: torch.Generator) -> Tensor:
