@@ -1,11 +1,38 @@
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from chunking.document import Chunk
+from evaluation import tables
+from evaluation.catalogue import Catalogue
 
 MakeChunk = Callable[..., Chunk]
+
+POSTGRES = os.environ.get("SPECMINE_TEST_POSTGRES")  # URL of an empty database that may be written to
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty catalogue, once on each kind of database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/state/catalogue.sqlite"
+        return
+    if POSTGRES is None:
+        pytest.skip("SPECMINE_TEST_POSTGRES names no database")
+    yield POSTGRES
+    engine = tables.open_engine(sa.make_url(POSTGRES))
+    tables.METADATA.drop_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def catalogue(url: str) -> Iterator[Catalogue]:
+    catalogue = Catalogue(url)
+    yield catalogue
+    catalogue.close()
 
 
 @pytest.fixture

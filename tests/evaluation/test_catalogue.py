@@ -1,9 +1,8 @@
-import os
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,29 +14,6 @@ from evaluation.catalogue import Catalogue, CatalogueError, Imported
 from evaluation.judgements import Judgement, Query
 
 Write = Callable[[str, str], Path]
-
-POSTGRES = os.environ.get("SPECMINE_TEST_POSTGRES")  # URL of an empty database that may be written to
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/state/catalogue.sqlite"
-        return
-    if POSTGRES is None:
-        pytest.skip("SPECMINE_TEST_POSTGRES names no database")
-    yield POSTGRES
-    engine = tables.open_engine(sa.make_url(POSTGRES))
-    tables.METADATA.drop_all(engine)
-    engine.dispose()
-
-
-@pytest.fixture
-def catalogue(url: str) -> Iterator[Catalogue]:
-    catalogue = Catalogue(url)
-    yield catalogue
-    catalogue.close()
-
 
 QUERIES = [Query("b", "締付トルクは?", "train", "manual"), Query("a", "Which torque?", "train")]
 JUDGEMENTS = [Judgement("b", "m.pdf", 2, 5, 9), Judgement("a", "m.pdf", 1, section="4.2", quote="12 Nm")]

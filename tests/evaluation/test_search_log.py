@@ -15,7 +15,6 @@ from evaluation import tables
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.judgements import Judgement, Query
 from evaluation.searches import Search, Shown
-from tests.evaluation.test_catalogue import catalogue, url  # noqa: F401 - the same databases
 
 NOW = datetime.now(UTC)
 
@@ -29,7 +28,7 @@ def searched(id: str, days_ago: float = 0.0, query: str = "締付トルク?") ->
     return Search(id, at(days_ago), query, "r0001", "cli", 12.5, shown)
 
 
-def test_a_search_is_read_back_with_what_was_done(catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_search_is_read_back_with_what_was_done(catalogue: Catalogue) -> None:
     older, newer = searched("b", 2), searched("a", 1)
     catalogue.record_search(older, 90)
     catalogue.record_search(newer, 90)
@@ -55,7 +54,7 @@ def test_a_search_is_read_back_with_what_was_done(catalogue: Catalogue) -> None:
     ]
 
 
-def test_an_event_belongs_to_a_passage_that_was_shown(catalogue: Catalogue) -> None:  # noqa: F811
+def test_an_event_belongs_to_a_passage_that_was_shown(catalogue: Catalogue) -> None:
     catalogue.record_search(searched("a"), 90)
     assert not catalogue.record_event("a", 4, "opened")
     assert not catalogue.record_event("a", 0, "opened")
@@ -64,7 +63,7 @@ def test_an_event_belongs_to_a_passage_that_was_shown(catalogue: Catalogue) -> N
     assert catalogue.searches(with_feedback=True) == []
 
 
-def test_what_is_older_than_is_kept_is_forgotten(catalogue: Catalogue) -> None:  # noqa: F811
+def test_what_is_older_than_is_kept_is_forgotten(catalogue: Catalogue) -> None:
     for days in (0, 5.9, 6.1, 100):
         catalogue.record_search(searched(f"{days}", days), 365)
     catalogue.record_search(replace(searched("new"), time=at(0.001)), 6)
@@ -90,7 +89,7 @@ def test_a_place_that_cannot_be_is_refused() -> None:
         replace(searched("a"), origin="elsewhere")
 
 
-def test_an_error_does_not_tell_the_query(catalogue: Catalogue) -> None:  # noqa: F811
+def test_an_error_does_not_tell_the_query(catalogue: Catalogue) -> None:
     secret = searched("a", query="the secret project")
     catalogue.record_search(secret, 90)
     with pytest.raises(CatalogueError) as twice:
@@ -103,7 +102,7 @@ def test_an_error_does_not_tell_the_query(catalogue: Catalogue) -> None:  # noqa
     assert catalogue.searches() == [secret]
 
 
-def test_a_catalogue_of_before_there_was_a_log_gets_one(url: str) -> None:  # noqa: F811
+def test_a_catalogue_of_before_there_was_a_log_gets_one(url: str) -> None:
     before = Catalogue(url)
     before.import_split("train", [Query("q", "text", "train")], [Judgement("q", "d")])
     with before._write() as connection:
@@ -116,7 +115,7 @@ def test_a_catalogue_of_before_there_was_a_log_gets_one(url: str) -> None:  # no
     after.close()
 
 
-def test_many_programs_may_search_at_once(url: str) -> None:  # noqa: F811
+def test_many_programs_may_search_at_once(url: str) -> None:
     program = (
         "import sys; from evaluation.catalogue import Catalogue\n"
         "from tests.evaluation.test_search_log import searched\n"

@@ -1,5 +1,4 @@
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,28 +10,6 @@ from evaluation.judgements import SYNTHETIC, Judgement, Query, synthetic_id
 from evaluation.synthetic import Generated, SyntheticQuery
 
 Write = Callable[[str, str], Path]
-
-POSTGRES = os.environ.get("SPECMINE_TEST_POSTGRES")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/catalogue.sqlite"
-        return
-    if POSTGRES is None:
-        pytest.skip("SPECMINE_TEST_POSTGRES names no database")
-    yield POSTGRES
-    engine = tables.open_engine(sa.make_url(POSTGRES))
-    tables.METADATA.drop_all(engine)
-    engine.dispose()
-
-
-@pytest.fixture
-def catalogue(url: str) -> Iterator[Catalogue]:
-    catalogue = Catalogue(url)
-    yield catalogue
-    catalogue.close()
 
 
 def entry(generator: str, document: str, text: str, rank: int = 1) -> SyntheticQuery:

@@ -54,6 +54,20 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
+def run_specmine(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command; return its exit code and what it wrote to standard output and to standard error."""
+    from flows.cli import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
 def workplace(tmp_path: Path, models_home: Home) -> Path:
     """A folder with two documents and a configuration; its home shares the fetched models."""
     (tmp_path / "specs").mkdir()

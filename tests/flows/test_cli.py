@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from flows import commands
-from flows.cli import main
 from indexing.home import Home
 from indexing.releases import Fusion, Release, publish
 
@@ -32,14 +31,8 @@ def somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def specmine(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
+def specmine(run_specmine: Run) -> Run:
+    return run_specmine
 
 
 def one_object(text: str) -> dict[str, Any]:

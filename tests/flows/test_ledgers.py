@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
-
 pytestmark = pytest.mark.models
 
 Run = Callable[..., tuple[int, str, str]]
@@ -18,15 +16,12 @@ MINING = "[mine]\nfilters = []\nrandom_share = 0.5\n"
 
 
 @pytest.fixture
-def specmine(capsys: pytest.CaptureFixture[str], judged: Path, write_config: Callable[[str], Path]) -> Run:
+def specmine(run_specmine: Run, judged: Path, write_config: Callable[[str], Path]) -> Run:
     """Run a command on the workplace; a home with two documents and a train split."""
     config = write_config(MINING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([*arguments, "--config", str(config)])
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return run_specmine(*arguments, "--config", str(config))
 
     files = ("--queries", str(judged / "train.queries.jsonl"), "--judgements", str(judged / "train.judgements.jsonl"))
     assert run("ingest", "--no-prefect")[0] == 0

@@ -11,19 +11,16 @@ import pytest
 from rich.console import Console
 
 from flows import show_queries
-from flows.cli import main
 
 Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def specmine(capsys: pytest.CaptureFixture[str], write_config: Callable[[str], Path]) -> Run:
+def specmine(run_specmine: Callable[..., tuple[int, str, str]], write_config: Callable[[str], Path]) -> Run:
     config = write_config('[generate]\ngenerators = ["headings", "inverse_cloze"]\n')
 
     def run(*arguments: str) -> dict[str, Any]:
-        with pytest.raises(SystemExit):
-            main([*arguments, "--config", str(config), "--json"])
-        value = json.loads(capsys.readouterr().out)
+        value = json.loads(run_specmine(*arguments, "--config", str(config), "--json")[1])
         assert isinstance(value, dict)
         return value
 

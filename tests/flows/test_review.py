@@ -56,13 +56,11 @@ def config(workplace: Path, write_config: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture
-def specmine(capsys: pytest.CaptureFixture[str], config: Path) -> Run:
+def specmine(run_specmine: Callable[..., tuple[int, str, str]], config: Path) -> Run:
     """Run a command with --json on an index of three documents with one judged query."""
 
     def run(*arguments: str) -> dict[str, Any]:
-        with pytest.raises(SystemExit):
-            main([*arguments, "--config", str(config), "--json"])
-        value = json.loads(capsys.readouterr().out)
+        value = json.loads(run_specmine(*arguments, "--config", str(config), "--json")[1])
         assert isinstance(value, dict)
         return value
 

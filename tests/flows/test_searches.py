@@ -14,7 +14,6 @@ from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement
 from evaluation.searches import Event, Search
 from flows import searches as log_of_searches
-from flows.cli import main
 
 pytestmark = pytest.mark.models
 
@@ -23,15 +22,12 @@ MINING = '[mine]\nfilters = []\nrandom_share = 0.0\nsources = ["ensemble", "feed
 
 
 @pytest.fixture
-def specmine(capsys: pytest.CaptureFixture[str], judged: Path, write_config: Callable[[str], Path]) -> Run:
+def specmine(run_specmine: Run, judged: Path, write_config: Callable[[str], Path]) -> Run:
     """Run a command on the workplace; a home with two documents, a train and a dev split."""
     config = write_config(MINING)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([*arguments, "--config", str(config)])
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return run_specmine(*arguments, "--config", str(config))
 
     assert run("ingest", "--no-prefect")[0] == 0
     for split in ("train", "dev"):
