@@ -71,6 +71,13 @@ def gather(settings: Settings, ledger_id: str) -> LedgerFacts:
     except (OSError, KeyError, SpecmineError) as error:
         reason = f"Not measured, for the release that it was mined on cannot be opened: {error}"
         chunks = _passages(home, ledger)
+    return facts_of(ledger, similarities, reason, chunks)
+
+
+def facts_of(
+    ledger: Ledger, similarities: Sequence[Similarities], without_similarities: str, chunks: Mapping[str, Chunk]
+) -> LedgerFacts:
+    """Compute what comes from the ledger alone, and put the rest beside it."""
     return LedgerFacts(
         ledger,
         figures.funnel(ledger),
@@ -80,7 +87,7 @@ def gather(settings: Settings, ledger_id: str) -> LedgerFacts:
         figures.cross_scores(ledger),
         figures.hardest(ledger),
         similarities,
-        reason,
+        without_similarities,
         chunks,
     )
 

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from chunking.document import Chunk
 from flows.artifacts import mining_markdown
-from flows.ledger_report import LedgerFacts, artifact_pictures, draw_html, report_json, write_report
+from flows.ledger_report import LedgerFacts, artifact_pictures, draw_html, facts_of, report_json, write_report
 from indexing.home import Home
 from mining import figures
 from mining.ledger import FoundBy, Ledger, LedgerQuery, LedgerRow
@@ -49,14 +49,8 @@ def facts(sources: tuple[str, ...] = ("bm25", "encoder", "hyperbolic"), distrust
     }
     ledger = Ledger("20260101T000000000-abcdef", rows, (query,), manifest)
     group = Group(2, 0.5, (0.25, 0.75))
-    return LedgerFacts(
+    return facts_of(
         ledger,
-        figures.funnel(ledger),
-        figures.count_languages(ledger),
-        figures.source_overlap(ledger),
-        figures.compare_neighbours(ledger),
-        figures.cross_scores(ledger),
-        figures.hardest(ledger),
         [Similarities("minilm", 1, (0.0, 0.5, 1.0), {"judged": group, "kept": group}, 1.0)],
         "",
         {name: chunk(name, f"{name}: 締付けトルク {HOSTILE}") for name in ("p", "n", "o", "r")},
