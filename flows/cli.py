@@ -14,12 +14,12 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 from cyclopts.exceptions import CycloptsError
 
+from flows.cli_ledgers import ledger, review
+from flows.cli_parameters import Given, Orchestrated
+from flows.cli_queries import judgements, queries
 from flows.output import Session
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-Given = Annotated[Session, Parameter(parse=False)]
-Orchestrated = Annotated[bool | None, Parameter(name="--prefect", negative="--no-prefect", show_default=False)]
 
 app = App(
     name="specmine",
@@ -28,13 +28,9 @@ app = App(
 )
 app.meta.suppress_keyboard_interrupt = False  # main reports it
 app.meta.group_parameters = Group("Every command takes", sort_key=0)
-judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
-queries = App(name="queries", help="Queries: those that people judged, and synthetic ones where nobody did.")
 models = App(name="models", help="The pretrained models: what is configured, fetched and verified.")
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
-ledger = App(name="ledger", help="The ledgers of mined negatives: what was found, why, and how to take it elsewhere.")
-review = App(name="review", help="People decide what the rules could not: is a passage a negative, or right too?")
 app.command(documents)
 app.command(ledger)
 app.command(review)
@@ -242,227 +238,6 @@ def show_document(document: str, *, session: Given) -> None:
     from flows import commands
 
     commands.document(session, document)
-
-
-@judgements.command(name="import")
-def import_judgements(*, queries: Path, judgements: Path, split: str, session: Given) -> None:
-    """Import the judged queries of a split; importing twice changes nothing.
-
-    Parameters
-    ----------
-    queries
-        JSON lines {"id", "text"[, "group"]}, or BEIR's queries.jsonl.
-    judgements
-        JSON lines {"query", "document", "grade"} with a span, quote, section or pages, or BEIR's qrels (.tsv).
-    split
-        train, dev, test or guard.
-    """
-    from flows import commands
-
-    commands.import_judgements(session, queries, judgements, split)
-
-
-@judgements.command(name="from-searches")
-def judgements_from_searches(*, session: Given) -> None:
-    """Import what searchers confirmed ("this is it") into the split train; importing twice changes nothing.
-
-    The ids of new queries begin with "search:". What was confirmed for a query of another split is left alone.
-    """
-    from flows import commands
-
-    commands.judgements_from_searches(session)
-
-
-@queries.command(name="generate")
-def generate_queries(
-    *,
-    generator: Annotated[list[str] | None, Parameter(negative="")] = None,
-    per_document: int | None = None,
-    limit: int | None = None,
-    seed: int | None = None,
-    documents: Annotated[list[str] | None, Parameter(negative="")] = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    prefect: Orchestrated = None,
-    session: Given,
-) -> None:
-    """Make synthetic queries from the indexed documents; what stands for an unchanged document is not made again.
-
-    Parameters
-    ----------
-    generator
-        headings, definitions, inverse_cloze, seq2seq or endpoint; give it several times for several. By default those
-        of [generate].
-    per_document
-        How many queries each generator tries for a document.
-    limit
-        End when so many queries were kept.
-    seed
-        Of what is drawn by chance.
-    documents
-        Names of documents, or patterns with *; give it several times for several. All by default.
-    dry_run
-        Say what would be kept and dropped, and store nothing.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
-    """
-    from flows import queries as commands
-
-    commands.generate(session, generator or [], per_document, limit, seed, documents or [], dry_run, prefect)
-
-
-@queries.command(name="list")
-def list_queries(*, split: str | None = None, limit: int | None = None, session: Given) -> None:
-    """List the queries of the catalogue; synthetic ones with what made them.
-
-    Parameters
-    ----------
-    split
-        train, dev, test, guard or synthetic; all by default.
-    limit
-        How many to show; 20 by default, with --json all.
-    """
-    from flows import queries as commands
-
-    commands.list_all(session, split, limit)
-
-
-@queries.command(name="remove")
-def remove_queries(
-    *, generator: str, documents: Annotated[list[str] | None, Parameter(negative="")] = None, session: Given
-) -> None:
-    """Remove the synthetic queries that a generator made.
-
-    Parameters
-    ----------
-    generator
-        Its name, as `specmine queries list --split synthetic` shows it.
-    documents
-        Only of these documents; give it several times for several.
-    """
-    from flows import queries as commands
-
-    commands.remove(session, generator, documents or [])
-
-
-@ledger.default
-def list_ledgers(*, session: Given) -> None:
-    """List the ledgers, the newest first."""
-    from flows import commands
-
-    commands.ledgers(session)
-
-
-@ledger.command(name="show")
-def show_ledger(
-    ledger: str = "latest",
-    *,
-    query: str | None = None,
-    verdict: str | None = None,
-    limit: int | None = None,
-    session: Given,
-) -> None:
-    """Show a ledger: how many candidates have which verdict, and the candidates with their sources and the reason.
-
-    Parameters
-    ----------
-    ledger
-        Its id, as `specmine ledger` lists it.
-    query
-        Only candidates of this query: its id, or some of its words.
-    verdict
-        Only candidates with this verdict.
-    limit
-        How many candidates to show; 20 by default, with --json all.
-    """
-    from flows import commands
-
-    commands.ledger(session, ledger, query, verdict, limit)
-
-
-@ledger.command(name="diff")
-def diff_ledgers(before: str, after: str, *, limit: int | None = None, session: Given) -> None:
-    """Show which candidates changed their verdict from one ledger to another, appeared or went away.
-
-    Parameters
-    ----------
-    before
-        The id of the earlier ledger.
-    after
-        The id of the later one, or "latest".
-    limit
-        How many candidates of each kind to show; 20 by default.
-    """
-    from flows import commands
-
-    commands.diff_ledgers(session, before, after, limit)
-
-
-@ledger.command(name="report")
-def report_ledger(ledger: str = "latest", *, session: Given) -> None:
-    """Write pictures of a ledger and its hardest negatives to one HTML file that opens without a network.
-
-    Parameters
-    ----------
-    ledger
-        Its id, as `specmine ledger` lists it.
-    """
-    from flows import commands
-
-    commands.report_ledger(session, ledger)
-
-
-@ledger.command(name="export")
-def export_ledger(ledger: str = "latest", *, format: str, out: Path, session: Given) -> None:
-    """Write a ledger's positives and negatives as a training set, in the text that the encoders read.
-
-    Parameters
-    ----------
-    ledger
-        Its id, as `specmine ledger` lists it.
-    format
-        triplets, sentence-transformers (anchor, positive, negative_1, negative_2 …) or jsonl (all that is known).
-    out
-        The file to write, .parquet or .jsonl; it must not exist.
-    """
-    from flows import commands
-
-    commands.export_ledger(session, ledger, format, out)
-
-
-@review.default
-def review_queue(*, limit: int | None = None, reviewer: str | None = None, session: Given) -> None:
-    """Go through the doubtful passages of the newest ledger, the most worthwhile first; with --json list them.
-
-    Parameters
-    ----------
-    limit
-        How many to show; all by default.
-    reviewer
-        Who decides; the name you are logged in with by default.
-    """
-    from flows import commands
-
-    commands.review(session, limit, reviewer)
-
-
-@review.command(name="decide")
-def decide(query: str, passage: str, verdict: str, *, reviewer: str | None = None, session: Given) -> None:
-    """Decide about one passage of the newest ledger; of several decisions about a passage the last counts.
-
-    Parameters
-    ----------
-    query
-        The query's id.
-    passage
-        The passage's id, as `specmine review --json` or `specmine ledger show` gives it.
-    verdict
-        negative, relevant (right too), duplicate (repeats the judged passage) or unsure.
-    reviewer
-        Who decides; the name you are logged in with by default.
-    """
-    from flows import commands
-
-    commands.decide(session, query, passage, verdict, reviewer)
 
 
 @compare.command(name="chunking")
