@@ -28,12 +28,17 @@ def prefect(prefect_home: Path) -> Iterator[None]:
 
 
 def artifact(key: str) -> Any:
+    """The newest artifact under this key."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+    from prefect.client.schemas.sorting import ArtifactSort
 
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return found[-1]
+        # Unless told otherwise the server sorts by identifier, which is random.
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])), sort=ArtifactSort.CREATED_DESC
+        )
+    return found[0]
 
 
 def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
