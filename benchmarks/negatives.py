@@ -69,7 +69,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "random": {"sources": ("random", "ensemble"), "per_query": 1, "per_document": 1, "random_share": 0.875},
     "bm25": {**_DEEP, "sources": ("random", "bm25"), "filters": ()},
     "encoders": {**_DEEP, "sources": ("random", "encoder"), "filters": ()},
-    "hyperbolic": {**_DEEP, "sources": ("random", "hyperbolic"), "filters": ()},
+    "its own, cosine": {**_DEEP, "sources": ("random", "encoder"), "filters": ()},
+    "its own, hyperbolic": {**_DEEP, "sources": ("random", "hyperbolic"), "filters": ()},
     "in-document": {**_SAME_DOCUMENT, "sources": ("random", "in_document")},
     "sibling and in-document": {**_SAME_DOCUMENT, "sources": ("random", "sibling", "in_document")},
     **{f"ensemble, {name}": {**_ENSEMBLE, "fusion": name} for name in _FUSIONS},
@@ -78,6 +79,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all sources, near duplicates out": {**_ALL, **_NO_REPEATS},
     "all sources, encoders' agreement": {**_ALL, **_AGREED},
     "all sources, cross-encoder believed": {**_ALL, **_BELIEVED},
+    "all sources and in-document, cross-encoder believed": {
+        **_ALL,
+        **_BELIEVED,
+        "sources": (*_ALL["sources"], "in_document"),
+        "per_document": 7,
+    },
     "all sources, cross-encoder believed, proposals accepted": {**_ALL, **_BELIEVED, "relabel": "accept"},
     "all sources, calibrated": {**_ALL, **_BELIEVED, "filters": ("near_duplicates", "calibrated")},
     "all sources, evidence": {**_ALL, "filters": ("near_duplicates", "evidence")},
@@ -86,15 +93,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all sources, simans": {**_ALL, **_NO_REPEATS, "difficulty": "simans"},
     "defaults": {},
 }
+# Mined with the encoder that is trained and no other, so that the two differ in their geometry alone.
+_ITS_OWN = ("its own, cosine", "its own, hyperbolic")
 
 
 class Remembering:
-    """A searcher that searches a block of queries once by each source, so that the variants share their runs."""
+    """A searcher that searches a block of queries once by each source, so that the variants share their runs.
 
-    def __init__(self, searcher: Searcher) -> None:
+    It searches with all encoders of the release, or with the one named ``only``.
+    """
+
+    def __init__(self, searcher: Searcher, only: str | None = None) -> None:
         self._searcher = searcher
         self._runs: dict[tuple[str, tuple[str, ...], int], Run] = {}
-        self.release = searcher.release
+        served = searcher.release
+        self.release = replace(served, encoders={only: served.encoders[only]}) if only else served
         self.generation = searcher.generation
 
     @property
@@ -187,12 +200,13 @@ def main() -> None:
     documents = searcher.document_vectors(arguments.encoder)
     chunks = list(searcher.chunks.values())
 
-    remembering = Remembering(searcher)
+    remembering, its_own = Remembering(searcher), Remembering(searcher, arguments.encoder)
     examples: dict[str, tuple[Example, ...]] = {}
     needs_ledger = arguments.loss != "full_softmax"
     for name in arguments.only:
         # Only what trains is kept: a ledger of three thousand queries has half a million rows.
-        ledger = mined(name, remembering, searcher.cross_encoder, splits, settings.mine, scratch)
+        miner = its_own if name in _ITS_OWN else remembering
+        ledger = mined(name, miner, searcher.cross_encoder, splits, settings.mine, scratch)
         examples[name] = build_examples(
             splits.train, splits.train_judgements, splits.train_projection, chunks, ledger, needs_ledger
         ).examples
