@@ -1,6 +1,6 @@
 """Which negatives teach the most? The same encoder trained with the same steps on differently mined ledgers.
 
-    python benchmarks/negatives.py --config specmine.toml [--loss full_softmax] [--only NAME ...]
+    python -m benchmarks.negatives --config specmine.toml [--loss full_softmax] [--only NAME ...]
 
 Every row of VARIANTS is mined from the served index with its own settings, into a home of its own below
 ``comparisons/negatives``, so that the newest ledger of the real home stays what it is. Then the encoder's query side
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,15 +25,12 @@ from statistics import fmean as mean
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from benchmarks.trainings import Bed, PerQuery, averaged, of_seeds, trained
 from chunking.document import Chunk
 from evaluation.catalogue import Catalogue
-from evaluation.measures import Measures, measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
-from indexing.encoders import QueryEncoder
 from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, read_json, write_json
@@ -44,13 +40,10 @@ from mining.ledger import Ledger, read_ledger
 from mining.mine import mine
 from mining.pair_scores import Judge
 from mining.settings import MineSettings
-from training.query_training import TrainSettings, train
-from training.referee import encoder_run
+from training.query_training import TrainSettings
 from training.splits import Splits, split_queries
 from training.targets import Example, build_examples
 
-MEASURES = ("nDCG@10", "RR@10")
-PerQuery = dict[str, dict[str, float]]
 UNTRAINED = "untrained"
 REFERENCE = "every passage, no ledger (full_softmax)"
 
@@ -151,36 +144,6 @@ def tell(stage: str, done: int, total: int) -> None:
         print(f"  {stage}: {total}", flush=True)
 
 
-def trained(
-    candidate: QueryEncoder,
-    untrained: Mapping[str, Tensor],
-    searcher: Searcher,
-    splits: Splits,
-    documents: np.ndarray,
-    examples: Sequence[Example],
-    settings: TrainSettings,
-    folder: Path,
-) -> PerQuery:
-    """Train from the untrained weights and return each query's measures."""
-    with torch.no_grad():
-        for name, tensor in candidate.trained_weights().items():
-            tensor.copy_(untrained[name])
-    train(candidate, documents, examples, None, settings, folder, tell)
-    shutil.rmtree(folder)
-    run = encoder_run(candidate, documents, searcher.chunk_ids, splits.verdict)
-    return by_query(measure(run, splits.verdict.projection))
-
-
-def by_query(measures: Measures) -> PerQuery:
-    return {query: {name: values[name] for name in MEASURES} for query, values in measures.per_query.items()}
-
-
-def averaged(runs: Sequence[PerQuery]) -> Measures:
-    """Return each query's mean over the seeds."""
-    values = {query: {name: mean([run[query][name] for run in runs]) for name in MEASURES} for query in runs[0]}
-    return Measures(values, {name: mean([value[name] for value in values.values()]) for name in MEASURES}, ())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path)
@@ -197,7 +160,7 @@ def main() -> None:
     scratch = Home(home.root / "comparisons" / "negatives")
     searcher = Searcher.open(home, settings.index(), served(home))
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
-    documents = searcher.document_vectors(arguments.encoder)
+    bed = Bed(searcher.document_vectors(arguments.encoder), searcher.chunk_ids, None, splits.verdict)
     chunks = list(searcher.chunks.values())
 
     remembering, its_own = Remembering(searcher), Remembering(searcher, arguments.encoder)
@@ -217,7 +180,7 @@ def main() -> None:
     candidate = searcher.load_encoder(arguments.encoder, BASE)
     candidate.take_form(arguments.form)
     untrained = {name: tensor.clone() for name, tensor in candidate.trained_weights().items()}
-    before = measure(encoder_run(candidate, documents, searcher.chunk_ids, splits.verdict), splits.verdict.projection)
+    before = averaged([bed.measured(candidate)])
     results: dict[str, list[PerQuery]] = {name: [] for name in examples}
     for seed in arguments.seeds:
         for name, some in examples.items():
@@ -237,8 +200,7 @@ def main() -> None:
                 print(f"{name}, seed {seed}", flush=True)
                 finished.parent.mkdir(exist_ok=True)
                 folder = scratch.root / f"unfinished-{key}"
-                measured = trained(candidate, untrained, searcher, splits, documents, some, training, folder)
-                write_json(finished, measured)
+                write_json(finished, trained(candidate, untrained, bed, some, training, folder, tell).per_query)
             results[name].append(read_json(finished))
 
     print("\n| negatives | queries | a query | nDCG@10 | gain | p | MRR@10 | seeds |")
@@ -249,7 +211,7 @@ def main() -> None:
         gain = compare(before, after, splits.verdict.groups, "nDCG@10", 0.95)
         per_query = mean([len(example.ledger) for example in some])
         low, high = gain.interval
-        each = " ".join(f"{mean([values['nDCG@10'] for values in run.values()]):.4f}" for run in results[name])
+        each = of_seeds(results[name], "nDCG@10")
         print(f"| {name} | {len(some)} | {per_query:.1f} | {after.mean['nDCG@10']:.4f} ", end="")
         print(f"| {low:+.4f} to {high:+.4f} | {gain.p_value:.2g} | {after.mean['RR@10']:.4f} | {each} |")
 
