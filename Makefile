@@ -28,8 +28,9 @@ types: install
 contracts: install
 	$(BIN)/lint-imports
 
+# Two processes, a file's tests in one of them; each computes on one thread, for more would wait for one another.
 pytest: install
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 format: install
 	$(BIN)/ruff check --fix .
