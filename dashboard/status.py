@@ -10,6 +10,7 @@ from indexing.generations import IndexedDocument, read_documents
 from indexing.home import Home
 from indexing.quarantine import Quarantined, read_quarantine
 from indexing.releases import Release, current, list_releases
+from training.versions import EncoderVersion, list_versions
 
 _RELEASES_SHOWN = 12
 _RUNS_SHOWN = 15
@@ -17,7 +18,10 @@ _RUNS_SHOWN = 15
 
 @dataclass(frozen=True)
 class Status:
-    """The state of an installation at one moment. ``release`` is None before the first ingest."""
+    """The state of an installation at one moment. ``release`` is None before the first ingest.
+
+    ``versions`` is the newest judged version of each query encoder.
+    """
 
     release: Release | None
     releases: list[Release]
@@ -25,6 +29,7 @@ class Status:
     quarantine: list[Quarantined]
     measures: list[MeasureRecord]
     runs: list[RunRecord]
+    versions: list[EncoderVersion]
 
     @property
     def pages(self) -> int:
@@ -54,6 +59,10 @@ class Status:
             ],
             "measures": [asdict(record) for record in self.measures],
             "runs": [asdict(record) for record in self.runs],
+            "versions": [
+                {"encoder": version.encoder, "version": version.id, "verdict": version.verdict}
+                for version in self.versions
+            ],
         }
 
 
@@ -68,7 +77,14 @@ def read_status(home: Home, catalogue: Catalogue) -> Status:
         quarantine=list(read_quarantine(home).values()),
         measures=latest_measures(catalogue.measures()),
         runs=catalogue.last_runs(_RUNS_SHOWN),
+        versions=latest_versions(home),
     )
+
+
+def latest_versions(home: Home) -> list[EncoderVersion]:
+    """Return the newest judged version of each query encoder, by encoder."""
+    latest = {version.encoder: version for version in list_versions(home) if version.verdict}
+    return [latest[name] for name in sorted(latest)]
 
 
 def latest_measures(records: list[MeasureRecord]) -> list[MeasureRecord]:

@@ -1,22 +1,34 @@
-"""The promotion verdict: is the new system better on held-out queries, and no worse where it must not be?"""
+"""The promotion verdict: is the new system better on held-out queries, and no worse where it must not be?
+
+Several candidates that are compared at once are several chances to be lucky: their p-values are Holm's. Slices are
+parts of the queries, looked at so that a mean that wins does not hide who loses; they warn and do not decide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from evaluation.measures import Measures
-from evaluation.significance import bootstrap_interval, paired_randomisation
+from evaluation.significance import bootstrap_interval, holm, paired_randomisation
+
+Slices = Mapping[str, Mapping[str, str]]
+"""Family → query id → the slice of that family it belongs to: ``{"language": {"q1": "ja", "q2": "en"}}``."""
+
+FEWEST_IN_SLICE = 10
+"""With fewer queries a slice is not looked at."""
 
 
 @dataclass(frozen=True)
 class PromotionRule:
     """When a new encoder replaces the served one.
 
-    ``minimum_difference`` is the gain of the mean that is worth a release. ``level`` is the confidence of both
-    intervals, and 1 - ``level`` the highest p-value (two-sided). ``guard_tolerance`` is how much of the guard's mean
-    could be lost at worst: the low end of the guard's interval must not lie below it.
+    ``minimum_difference`` is the gain of the mean that is worth a release, and the loss that is worth a warning in a
+    slice. ``level`` is the confidence of the intervals, and 1 - ``level`` the highest p-value (two-sided, Holm's).
+    ``guard_tolerance`` is how much of the guard's mean could be lost at worst: the low end of the guard's interval must
+    not lie below it.
     """
 
     measure: Literal["nDCG@10", "RR@10", "R@10", "R@100"] = "nDCG@10"
@@ -51,11 +63,38 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Comparison):
-    """The verdict on a candidate. ``reason`` is one to three plain lines; ``guard`` is None where none was measured."""
+class Slice:
+    """What became of the queries of one slice. Its interval is not corrected for the number of slices."""
 
+    family: str
+    name: str
+    test: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was measured of one candidate. ``guard`` is None where none was measured."""
+
+    gain: Comparison
+    guard: Comparison | None
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Comparison):
+    """The verdict on a candidate.
+
+    ``p_holm`` is the p-value corrected for ``systems``, the number of candidates compared at once. ``losing`` are the
+    slices whose mean falls by the minimum difference or more although the mean of all rises. ``reason`` is three plain
+    lines: what was gained, what it cost, what follows.
+    """
+
+    p_holm: float
+    systems: int
     promoted: bool
     guard: Comparison | None
+    slices: tuple[Slice, ...]
+    losing: tuple[Slice, ...]
     reason: str
 
 
@@ -88,6 +127,37 @@ def compare(
     )
 
 
+def find(
+    before: Measures,
+    after: Measures,
+    groups: Mapping[str, str] | None,
+    rule: PromotionRule,
+    guard_before: Measures | None = None,
+    guard_after: Measures | None = None,
+    guard_groups: Mapping[str, str] | None = None,
+    slices: Slices | None = None,
+) -> Findings:
+    """Compare a candidate with what is served. Raises ``ValueError`` as ``compare`` does, and for half a guard."""
+    if (guard_before is None) != (guard_after is None):
+        raise ValueError("a guard is measured before and after, or not at all")
+    guard = None
+    if guard_before is not None and guard_after is not None:
+        guard = compare(guard_before, guard_after, guard_groups, rule.measure, rule.level)
+    gain = compare(before, after, groups, rule.measure, rule.level)
+    return Findings(gain, guard, _compare_slices(before, after, groups, rule, slices or {}))
+
+
+def decide_all(candidates: Sequence[Findings], rule: PromotionRule) -> list[Verdict]:
+    """Decide which candidates replace what is served; all of them were compared at once.
+
+    One does when all hold: the difference is at least ``minimum_difference``; the two-sided p-value, corrected by Holm
+    for the number of candidates, is at most 1 - ``level``; the whole interval is above 0; and the guard's interval,
+    where a guard was measured, does not reach below ``-guard_tolerance`` (a test of non-inferiority).
+    """
+    corrected = holm([candidate.gain.p_value for candidate in candidates])
+    return [_verdict(found, p, len(candidates), rule) for found, p in zip(candidates, corrected, strict=True)]
+
+
 def decide(
     before: Measures,
     after: Measures,
@@ -96,56 +166,95 @@ def decide(
     guard_before: Measures | None = None,
     guard_after: Measures | None = None,
     guard_groups: Mapping[str, str] | None = None,
+    slices: Slices | None = None,
 ) -> Verdict:
-    """Decide whether ``after`` replaces ``before``.
+    """Decide whether ``after``, the only candidate, replaces ``before``; see ``find`` and ``decide_all``."""
+    found = find(before, after, groups, rule, guard_before, guard_after, guard_groups, slices)
+    return decide_all([found], rule)[0]
 
-    It does when all hold: the difference is at least ``minimum_difference``; the two-sided p-value is at most
-    1 - ``level``; the whole interval is above 0; and the guard's interval, where a guard is given, does not reach below
-    ``-guard_tolerance`` (a test of non-inferiority). Raises ``ValueError`` as ``compare`` does, and for half a guard.
-    """
-    if (guard_before is None) != (guard_after is None):
-        raise ValueError("a guard is measured before and after, or not at all")
-    test = compare(before, after, groups, rule.measure, rule.level)
-    guard = None
-    if guard_before is not None and guard_after is not None:
-        guard = compare(guard_before, guard_after, guard_groups, rule.measure, rule.level)
-    gained, gain_line = _judge_gain(test, rule)
-    guarded, guard_line = _judge_guard(guard, rule)
-    last_line = "promoted" if gained and guarded else "not promoted: what was served stays"
+
+def _compare_slices(
+    before: Measures, after: Measures, groups: Mapping[str, str] | None, rule: PromotionRule, slices: Slices
+) -> tuple[Slice, ...]:
+    found = []
+    for family, of_query in slices.items():
+        members = Counter(of_query[query] for query in before.per_query if query in of_query)
+        for name in sorted(members):
+            if FEWEST_IN_SLICE <= members[name] < len(before.per_query):
+                inside = {query for query in before.per_query if of_query.get(query) == name}
+                test = compare(_only(before, inside), _only(after, inside), groups, rule.measure, rule.level)
+                found.append(Slice(family, name, test))
+    return tuple(found)
+
+
+def _only(measures: Measures, queries: set[str]) -> Measures:
+    # The means of these are taken by ``compare``.
+    return Measures({query: values for query, values in measures.per_query.items() if query in queries}, {}, ())
+
+
+def _verdict(found: Findings, p_holm: float, systems: int, rule: PromotionRule) -> Verdict:
+    gain = found.gain
+    gained, gain_line = _judge_gain(gain, p_holm, systems, rule)
+    guarded, guard_words = _judge_guard(found.guard, rule)
+    falls = [entry for entry in found.slices if _falls(entry.test, rule)]
+    losing = tuple(falls) if gain.difference > 0 else ()
+    promoted = gained and guarded
+    lines = (
+        gain_line,
+        f"{guard_words}; {_judge_slices(found.slices, losing, gain)}",
+        "promoted" if promoted else "not promoted: what was served stays",
+    )
     return Verdict(
-        before=test.before,
-        after=test.after,
-        difference=test.difference,
-        interval=test.interval,
-        p_value=test.p_value,
-        queries=test.queries,
-        groups=test.groups,
-        promoted=gained and guarded,
-        guard=guard,
-        reason="\n".join(line for line in (gain_line, guard_line, last_line) if line),
+        **{entry.name: getattr(gain, entry.name) for entry in fields(gain)},
+        p_holm=p_holm,
+        systems=systems,
+        promoted=promoted,
+        guard=found.guard,
+        slices=found.slices,
+        losing=losing,
+        reason="\n".join(lines),
     )
 
 
-def _judge_gain(test: Comparison, rule: PromotionRule) -> tuple[bool, str]:
+def _falls(test: Comparison, rule: PromotionRule) -> bool:
+    return test.difference < 0 and test.difference <= -rule.minimum_difference + 1e-12
+
+
+def _judge_gain(test: Comparison, p_holm: float, systems: int, rule: PromotionRule) -> tuple[bool, str]:
     failed = []
     if test.difference < rule.minimum_difference - 1e-12:  # .305 - .3 is a little less than .005
         failed.append(f"a gain of at least {rule.minimum_difference:.3f} is asked for")
-    if test.p_value > 1.0 - rule.level:
+    if p_holm > 1.0 - rule.level:
         failed.append(f"p may be {1.0 - rule.level:.3g} at most")
     if test.interval[0] <= 0.0:
         failed.append("the interval reaches 0")
     if test.groups < 2:
         failed.append("one group of queries proves nothing")
-    facts = f"{rule.measure} {_facts(test, rule)}, p {test.p_value:.2g}"
-    return not failed, "; ".join([facts, *failed])
+    corrected = f" ({p_holm:.2g} by Holm among {systems} systems)" if systems > 1 else ""
+    return not failed, "; ".join([f"{rule.measure} {_facts(test, rule)}, p {test.p_value:.2g}{corrected}", *failed])
 
 
 def _judge_guard(guard: Comparison | None, rule: PromotionRule) -> tuple[bool, str]:
     if guard is None:
-        return True, ""
+        return True, "no guard was measured"
     held = guard.interval[0] >= -rule.guard_tolerance
     outcome = "no worse than" if held else "may be worse by more than"
     return held, f"guard {rule.measure} {_facts(guard, rule)}; {outcome} the tolerance of {rule.guard_tolerance:.3f}"
+
+
+def _judge_slices(slices: Sequence[Slice], losing: Sequence[Slice], gain: Comparison) -> str:
+    if not slices:
+        return "no slice has enough queries to be looked at"
+    if gain.difference <= 0:
+        return f"{len(slices)} slices, and the mean itself does not win"
+    if not losing:
+        return f"none of {len(slices)} slices loses"
+    told = [
+        f"{entry.name} {entry.test.difference:+.3f} ({entry.test.interval[0]:+.3f} to {entry.test.interval[1]:+.3f}, "
+        f"{entry.test.queries} queries)"
+        for entry in losing
+    ]
+    return f"warning: the mean wins and {len(losing)} of {len(slices)} slices lose: {', '.join(told)}"
 
 
 def _facts(test: Comparison, rule: PromotionRule) -> str:

@@ -44,7 +44,14 @@ def verdicts(report: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
     """Write the verdict on each retrained encoder, one artifact each, with its picture."""
     for version in report["versions"]:
         picture = pictures.get(version["version"])
-        _create(f"verdict-{version['encoder']}", verdict_markdown(version, picture), version["version"])
+        text = verdict_markdown(version, report["leakage"]["told"], picture)
+        _create(f"verdict-{version['encoder']}", text, version["version"])
+
+
+def monitoring(report: Mapping[str, Any]) -> None:
+    """Write whether the served release stands."""
+    title = "# The served release fell" if report["fell"] else "# The served release stands"
+    _create("monitoring", f"{title}\n\n{_escaped(report['reason'])}", f"release {report['served']}")
 
 
 def reindex_summary(report: Mapping[str, Any]) -> None:
@@ -108,7 +115,7 @@ def evaluation_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def verdict_markdown(version: Mapping[str, Any], picture: str | None) -> str:
+def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | None) -> str:
     """Return the text of a verdict's artifact; ``picture`` is a data URI."""
     low, high = version["interval"]
     rows = [
@@ -118,9 +125,13 @@ def verdict_markdown(version: Mapping[str, Any], picture: str | None) -> str:
         ("difference", f"{version['difference']:+.4f}"),
         ("interval", f"{low:+.4f} to {high:+.4f}"),
         ("p", f"{version['p_value']:.3g}"),
+        (f"p by Holm among {version['systems']}", f"{version['p_holm']:.3g}"),
     ]
     title = f"# {_escaped(version['encoder'])} `{version['version']}`: {_escaped(version['verdict'])}"
-    parts = [title, _table(["", "value"], rows), *(_escaped(line) for line in version["reason"].splitlines())]
+    parts = [title, *(_escaped(line) for line in version["reason"].splitlines()), _table(["", "value"], rows)]
+    if version["slices"]:
+        parts += ["## Slices", _table(*reports.slice_table(version))]
+    parts.append(f"Leakage: {_escaped(leakage)}.")
     if picture:
         parts += [
             "## Similarity of queries to their passages and to others",

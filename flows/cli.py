@@ -17,6 +17,7 @@ from cyclopts.exceptions import CycloptsError
 from flows.cli_ledgers import ledger, review
 from flows.cli_parameters import Given, Orchestrated
 from flows.cli_queries import judgements, queries
+from flows.cli_versions import versions
 from flows.output import Session
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -36,6 +37,7 @@ app.command(ledger)
 app.command(review)
 app.command(judgements)
 app.command(queries)
+app.command(versions)
 app.command(compare)
 app.command(models)
 
@@ -190,6 +192,20 @@ def rollback(*, session: Given) -> None:
     from flows import commands
 
     commands.rollback(session)
+
+
+@app.command
+def monitor(*, prefect: Orchestrated = None, session: Given) -> None:
+    """Compare the served release with the one before it; where it has fallen below, serve that one again.
+
+    Parameters
+    ----------
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from flows import version_commands
+
+    version_commands.monitor(session, prefect)
 
 
 @app.command

@@ -52,6 +52,23 @@ def chunking_tables(result: Mapping[str, Any]) -> list[Table]:
     ]
 
 
+def slice_table(verdict: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the slices of a verdict as columns and rows; those that lose although the mean wins say so."""
+    losing = {(entry["family"], entry["name"]) for entry in verdict["losing"]}
+    rows = [
+        [
+            entry["name"] + (" (loses)" if (entry["family"], entry["name"]) in losing else ""),
+            str(entry["queries"]),
+            f"{entry['before']:.4f}",
+            f"{entry['after']:.4f}",
+            f"{entry['difference']:+.4f}",
+            f"{entry['interval'][0]:+.4f} to {entry['interval'][1]:+.4f}",
+        ]
+        for entry in verdict["slices"]
+    ]
+    return ["slice", "queries", "before", "after", "difference", "interval"], rows
+
+
 def chunking_facts(result: Mapping[str, Any]) -> str:
     """Return in one line what a comparison of chunkings rests on."""
     return (

@@ -63,6 +63,7 @@ class Schedules:
     lifecycle: Scheduled = None
     compare_chunking: Scheduled = None
     generate: Scheduled = None
+    monitor: Scheduled = None
 
     def by_flow(self) -> dict[str, Schedule]:
         """Return the schedules there are, by the flow's name."""

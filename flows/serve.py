@@ -19,6 +19,7 @@ from flows.generate import generate
 from flows.ingest import ingest
 from flows.lifecycle import lifecycle
 from flows.mine import mine
+from flows.monitor import monitor
 from flows.output import Session, table
 from flows.reindex import reindex
 from flows.retrain import retrain
@@ -34,6 +35,7 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "lifecycle": lifecycle,
     "compare_chunking": compare_chunking,
     "generate": generate,
+    "monitor": monitor,
 }
 
 # A second run of the same flow waits for the first: a batch of new documents must not be dropped.

@@ -28,6 +28,7 @@ from indexing.settings import IndexSettings, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 from mining.generate_settings import GenerateSettings
 from mining.settings import MineSettings
+from training.monitor_settings import MonitorSettings
 
 if TYPE_CHECKING:
     from training.composition import CompositionSettings
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     train: dict[str, Any] = Field(default_factory=dict)
     composition: dict[str, Any] = Field(default_factory=dict)
     promotion: PromotionRule = Field(default_factory=PromotionRule)
+    monitor: MonitorSettings = Field(default_factory=MonitorSettings)
     schedules: Schedules = Field(default_factory=Schedules)
     sources: SourcesTable = Field(default_factory=SourcesTable)
 

@@ -122,15 +122,25 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
     """Show the verdict on each new version."""
     for version in result["versions"]:
         colour = "green" if version["verdict"] == "promoted" else "yellow"
-        low, high = version["interval"]
         console.print(
             f"[bold]{escape(version['encoder'])}[/bold] {escape(version['version'])} ({escape(version['loss'])}): "
-            f"{version['before']:.4f} → {version['after']:.4f} ({version['difference']:+.4f}, interval {low:+.4f} to "
-            f"{high:+.4f}, p {version['p_value']:.3g}): [{colour}]{escape(version['verdict'])}[/{colour}]",
+            f"{version['before']:.4f} → {version['after']:.4f}: [{colour}]{escape(version['verdict'])}[/{colour}]",
             soft_wrap=True,
         )
-        console.print(f"   [dim]{escape(' · '.join(version['reason'].splitlines()))}[/dim]", soft_wrap=True)
+        verdict(console, version["reason"])
+        if version["slices"]:
+            console.print(table("", *reports.slice_table(version), right=["queries", "before", "after", "difference"]))
+    console.print(f"leakage: {escape(result['leakage']['told'])}", soft_wrap=True)
+    whole = " · ".join(result["composition"]["reason"].splitlines())
+    console.print(f"published: {result['release'] or 'nothing'}; {escape(whole)}", soft_wrap=True)
     console.print(f"[dim]{result['seconds']:.1f} s[/dim]")
+
+
+def verdict(console: Console, reason: str) -> None:
+    """Show the lines in which a verdict explains itself; a warning is marked."""
+    for line in reason.splitlines():
+        told = escape(line).replace("warning:", "[yellow]warning:[/yellow]")
+        console.print(f"   {told}", soft_wrap=True)
 
 
 def compared_chunkings(console: Console, result: Mapping[str, Any]) -> None:

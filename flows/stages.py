@@ -197,6 +197,44 @@ def promote(settings: Settings, version_id: str) -> dict[str, Any]:
     return summary
 
 
+def shadow(settings: Settings, version_id: str, limit: int, tell: Tell) -> dict[str, Any]:
+    """Answer the latest queries of the log with a version in the place of the served encoder, and compare the answers.
+
+    The served release goes on serving; nothing is published.
+    """
+    from training.live import live_queries
+    from training.shadow import shadow as score_beside
+    from training.versions import read_version
+
+    if limit < 1:
+        raise SpecmineError(f"the limit must be 1 or more, not {limit}")
+    home = settings.open_home()
+    with _logged(settings, "shadow") as summary, opened(settings) as before, catalogue(settings) as book:
+        version = read_version(home, version_id)
+        if version.encoder not in before.release.encoders:
+            raise SpecmineError(
+                f"version {version_id} is one of {version.encoder!r}, which the served index does not use"
+            )
+        book.forget_searches(settings.search.log_days)
+        live = live_queries(book.searches(), before.document_text, present_names(before.documents), limit)
+        encoders = {**before.release.encoders, version.encoder: version_id}
+        with opened(settings, replace(before.release, id="", encoders=encoders)) as after:
+            found = score_beside(before, after, live, settings.promotion, tell)
+        summary.update(served=before.release.id, version=version_id, encoder=version.encoder, **found.as_json())
+    return summary
+
+
+def monitor(settings: Settings, tell: Tell) -> dict[str, Any]:
+    """Compare the served release with the one before it; where it has fallen below, serve that one again."""
+    from training.monitor import monitor as watch
+
+    with _logged(settings, "monitor") as summary, catalogue(settings) as book:
+        book.forget_searches(settings.search.log_days)
+        home, index = settings.open_home(), settings.index()
+        summary.update(watch(home, index, book, settings.monitor, settings.promotion, tell).as_json())
+    return summary
+
+
 def plan(settings: Settings) -> dict[str, Any]:
     """Return what a re-index would do."""
     from indexing.reindex import plan_reindex

@@ -267,8 +267,13 @@ class QueryEncoder:
                 tensor.copy_(stored[name])
 
     def export(self, directory: Path) -> None:
-        """Write a sentence-transformers directory with these weights and this encoder's prompts."""
+        """Write a sentence-transformers directory: these weights, this encoder's prompts and limit of tokens."""
         model = merge(copy.deepcopy(self._network.model))
+        first = model[0]
+        if isinstance(first, StaticEmbedding):
+            first.tokenizer.enable_truncation(self.spec.max_tokens)
+        else:
+            model.max_seq_length = self.spec.max_tokens
         model.prompts = {"query": self.spec.query_prompt, "document": self.spec.document_prompt}
         model.save_pretrained(str(directory), create_model_card=False)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from evaluation.judgements import Query
 from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
-from evaluation.verdict import PromotionRule, Verdict, decide
+from evaluation.verdict import Comparison, PromotionRule, Slice, Slices, Verdict, decide_all, find
 from indexing.encoders import QueryEncoder
 from indexing.exact import exact_run
 from indexing.fusion import Run
@@ -23,11 +23,15 @@ DEPTH = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """The queries that judge: those that stop the training, those that decide, and the guard; None without such."""
+    """The queries that judge: those that stop the training, those that decide, and the guard; None without such.
+
+    ``slices`` are those of the queries that decide.
+    """
 
     stopping: HeldOut | None
     verdict: HeldOut
     guard: HeldOut | None
+    slices: Slices = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, HeldOut]:
@@ -62,37 +66,57 @@ def encoder_run(encoder: QueryEncoder, documents: np.ndarray, chunk_ids: Sequenc
 
 def judge(before: BenchRuns, after: BenchRuns, bench: Bench, rule: PromotionRule) -> Verdict:
     """Decide by the rule whether ``after`` replaces ``before``, on the verdict queries and the guard."""
-    guard = bench.guard
-    return decide(
-        measure(before["verdict"], bench.verdict.projection),
-        measure(after["verdict"], bench.verdict.projection),
-        bench.verdict.groups,
-        rule,
-        measure(before["guard"], guard.projection) if guard else None,
-        measure(after["guard"], guard.projection) if guard else None,
-        guard.groups if guard else None,
-    )
+    return judge_all([(before, after)], bench, rule)[0]
+
+
+def judge_all(pairs: Sequence[tuple[BenchRuns, BenchRuns]], bench: Bench, rule: PromotionRule) -> list[Verdict]:
+    """Decide for several candidates at once, each with what is served in its place: (before, after)."""
+    found = [
+        find(
+            measure(before["verdict"], bench.verdict.projection),
+            measure(after["verdict"], bench.verdict.projection),
+            bench.verdict.groups,
+            rule,
+            measure(before["guard"], bench.guard.projection) if bench.guard else None,
+            measure(after["guard"], bench.guard.projection) if bench.guard else None,
+            bench.guard.groups if bench.guard else None,
+            bench.slices,
+        )
+        for before, after in pairs
+    ]
+    return decide_all(found, rule)
+
+
+def bench_means(runs: BenchRuns, bench: Bench) -> dict[str, dict[str, float]]:
+    """Return the mean of every measure on every part of the bench."""
+    return {name: measure(runs[name], part.projection).mean for name, part in bench.parts.items()}
 
 
 def verdict_json(verdict: Verdict) -> dict[str, object]:
-    """Return a verdict as JSON-able values."""
-    guard: Mapping[str, object] | None = None
-    if verdict.guard is not None:
-        guard = {
-            "before": verdict.guard.before,
-            "after": verdict.guard.after,
-            "interval": list(verdict.guard.interval),
-            "queries": verdict.guard.queries,
-        }
+    """Return a verdict as JSON-able values; ``reason`` is three lines, as every page shows them."""
     return {
         "promoted": verdict.promoted,
-        "before": verdict.before,
-        "after": verdict.after,
-        "difference": verdict.difference,
-        "interval": list(verdict.interval),
-        "p_value": verdict.p_value,
-        "queries": verdict.queries,
-        "groups": verdict.groups,
-        "guard": guard,
+        **_test_json(verdict),
+        "p_holm": verdict.p_holm,
+        "systems": verdict.systems,
+        "guard": _test_json(verdict.guard) if verdict.guard else None,
+        "slices": [_slice_json(entry) for entry in verdict.slices],
+        "losing": [_slice_json(entry) for entry in verdict.losing],
         "reason": verdict.reason,
     }
+
+
+def _test_json(test: Comparison) -> dict[str, object]:
+    return {
+        "before": test.before,
+        "after": test.after,
+        "difference": test.difference,
+        "interval": list(test.interval),
+        "p_value": test.p_value,
+        "queries": test.queries,
+        "groups": test.groups,
+    }
+
+
+def _slice_json(entry: Slice) -> dict[str, object]:
+    return {"family": entry.family, "name": entry.name, **_test_json(entry.test)}

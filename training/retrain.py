@@ -21,10 +21,12 @@ from indexing.releases import Fusion, Release, publish, served
 from indexing.search import Searcher
 from mining.ledger import Ledger
 from training.composition import CompositionSettings, RerankerVerdict, choose_fusion, fused_runs, judge_reranker
+from training.leakage import leakage_json
 from training.query_training import TrainSettings
 from training.referee import Bench, judge, verdict_json
 from training.session import EncoderOutcome, Session, Sources, counts
 from training.similarity import overlap
+from training.slices import slice_queries
 from training.splits import split_queries
 from training.targets import build_examples
 
@@ -51,6 +53,7 @@ class RetrainReport:
     composition: CompositionOutcome
     published: str | None
     queries: dict[str, Any]
+    leakage: dict[str, Any]
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class RetrainReport:
                 "reason": composition.reason,
             },
             "queries": self.queries,
+            "leakage": self.leakage,
             "seconds": round(self.seconds, 2),
         }
 
@@ -111,7 +115,10 @@ def retrain(
                 f"none of the {len(splits.train)} training queries has a judged passage in this index and a negative: "
                 "ingest the judged documents, import judgements for what is indexed, or mine again"
             )
-        session = Session(searcher, ledger, settings, rule, home, splits, examples, tell)
+        tell("sorting the held-out queries", 0, 1)
+        slices = slice_queries(splits.verdict, splits, searcher.chunks)
+        tell("sorting the held-out queries", 1, 1)
+        session = Session(searcher, ledger, settings, rule, home, splits, examples, tell, slices)
         outcomes, sources = session.train_all()
         chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
         published = _publish(home, searcher.release, release) if release else None
@@ -120,6 +127,7 @@ def retrain(
         composition=chosen,
         published=published.id if published else None,
         queries=counts(splits, examples),
+        leakage=leakage_json(splits),
         seconds=time.monotonic() - started,
     )
 
@@ -206,18 +214,13 @@ def _configuration(release: Release) -> Release:
 
 
 def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:
-    version, verdict = outcome.version, outcome.verdict
+    version = outcome.version
     return {
         "encoder": version.encoder,
         "version": version.id,
         "loss": version.loss,
-        "before": verdict.before,
-        "after": verdict.after,
-        "difference": verdict.difference,
-        "interval": list(verdict.interval),
-        "p_value": verdict.p_value,
-        "verdict": "promoted" if verdict.promoted else "kept",
-        "reason": verdict.reason,
+        **verdict_json(outcome.verdict),
+        "verdict": "promoted" if outcome.verdict.promoted else "kept",
         "trained": outcome.trained,
         "document_checksum": {"before": outcome.checksums[0], "after": outcome.checksums[1]},
         "overlap": {when: overlap(histogram) for when, histogram in version.histograms.items()},

@@ -6,14 +6,14 @@ import gc
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evaluation.measures import measure
-from evaluation.verdict import PromotionRule, Verdict
+from evaluation.verdict import PromotionRule, Slices, Verdict
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
 from indexing.generations import GenerationEncoder, fingerprint_of
@@ -22,13 +22,24 @@ from indexing.releases import BASE
 from indexing.search import Searcher
 from indexing.stores import BM25
 from mining.ledger import Ledger
+from training.code_version import code_version
 from training.losses import BY_LENGTH, TAUGHT
 from training.query_training import Score, Trained, TrainSettings, train
-from training.referee import DEPTH, Bench, BenchRuns, bench_runs, encoder_run, judge, verdict_json
+from training.referee import (
+    DEPTH,
+    Bench,
+    BenchRuns,
+    bench_means,
+    bench_runs,
+    encoder_run,
+    judge,
+    judge_all,
+    verdict_json,
+)
 from training.similarity import histograms
 from training.splits import HeldOut, Splits
 from training.targets import Examples
-from training.versions import EncoderVersion, list_versions, register, weights_file
+from training.versions import EncoderVersion, list_versions, record_verdict, register, weights_file
 
 # Bump when the loop makes other weights of the same settings and data.
 _TRAINING_VERSION = 3
@@ -43,6 +54,20 @@ class EncoderOutcome:
 
     version: EncoderVersion
     verdict: Verdict
+    trained: bool
+    checksums: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One encoder's new version before the verdict: its runs on the bench beside those of the served encoder.
+
+    ``trained`` and ``checksums`` are as in EncoderOutcome.
+    """
+
+    version: EncoderVersion
+    before: BenchRuns
+    after: BenchRuns
     trained: bool
     checksums: tuple[str, str]
 
@@ -67,31 +92,52 @@ class Session:
     splits: Splits
     examples: Examples
     tell: Progress
+    slices: Slices = field(default_factory=dict)
 
     @property
     def bench(self) -> Bench:
         """The queries that judge."""
-        return Bench(self.splits.stopping, self.splits.verdict, self.splits.guard)
+        return Bench(self.splits.stopping, self.splits.verdict, self.splits.guard, self.slices)
 
     def train_all(self) -> tuple[list[EncoderOutcome], Sources]:
-        """Train and judge one encoder after the other."""
+        """Train one encoder after the other, then judge them all at once."""
         parts = self.bench.parts
         bm25 = {name: self.searcher.runs(part.texts, DEPTH, only={BM25})[BM25] for name, part in parts.items()}
         sources = Sources({BM25: bm25}, {BM25: bm25})
-        outcomes = []
+        candidates = []
         for part in self.searcher.generation.encoders:
-            outcome, before, after = self.train_one(part)
-            outcomes.append(outcome)
-            sources.before[part.spec.name] = before
-            sources.after[part.spec.name] = after if outcome.verdict.promoted else before
+            candidates.append(self.train_one(part))
             gc.collect()  # one trained encoder in memory at a time
+        outcomes = self._judge(candidates)
+        for candidate, outcome in zip(candidates, outcomes, strict=True):
+            name = outcome.version.encoder
+            sources.before[name] = candidate.before
+            sources.after[name] = candidate.after if outcome.verdict.promoted else candidate.before
         return outcomes, sources
 
-    def train_one(self, part: GenerationEncoder) -> tuple[EncoderOutcome, BenchRuns, BenchRuns]:
-        """Train one encoder, or take up the version that the same data and settings made before, and judge it.
+    def _judge(self, candidates: list[Candidate]) -> list[EncoderOutcome]:
+        """Give every candidate its verdict, and write it to the versions that have none yet."""
+        served = self.searcher.release.encoders
+        new = [candidate for candidate in candidates if candidate.version.id != served[candidate.version.encoder]]
+        # What is served already is no chance to be lucky: it does not count among the systems compared.
+        verdicts = iter(judge_all([(candidate.before, candidate.after) for candidate in new], self.bench, self.rule))
+        outcomes = []
+        for candidate in candidates:
+            version = candidate.version
+            if version.id == served[version.encoder]:
+                same = judge(candidate.before, candidate.after, self.bench, self.rule)
+                verdict = replace(same, reason="served already: there is nothing new to learn from")
+            else:
+                verdict = next(verdicts)
+                if not version.verdict:
+                    version = record_verdict(self.home, version, verdict_json(verdict))
+            outcomes.append(EncoderOutcome(version, verdict, candidate.trained, candidate.checksums))
+        return outcomes
 
-        Returns also the runs of the served encoder and of the new one. Raises SpecmineError when the document vectors
-        are not the same afterwards.
+    def train_one(self, part: GenerationEncoder) -> Candidate:
+        """Train one encoder and register its version, or take up the one that the same data and settings made before.
+
+        Raises SpecmineError when the document vectors are not the same afterwards.
         """
         name = part.spec.name
         checksum = self.searcher.vector_checksum(name)
@@ -109,7 +155,6 @@ class Session:
         if version is None:
             trained = self._train(candidate, documents, self._folder(name, job))
         after = bench_runs(candidate, documents, chunk_ids, self.bench)
-        verdict = judge(before, after, self.bench, self.rule)
         checksum_after = self.searcher.vector_checksum(name)
         if checksum_after != checksum:
             raise SpecmineError(f"the document vectors of {name} changed while it was trained: run `specmine doctor`")
@@ -121,18 +166,16 @@ class Session:
                 job=job,
                 lineage=self._lineage(name, data, checksum),
                 training=asdict(trained) if trained else {},
-                verdict=verdict_json(verdict),
+                verdict={},
                 histograms={
                     "before": self._histograms(served, documents),
                     "after": self._histograms(candidate, documents),
                 },
+                measures={"before": bench_means(before, self.bench), "after": bench_means(after, self.bench)},
             )
             version = register(self.home, described, candidate)
             shutil.rmtree(self._folder(name, job), ignore_errors=True)
-        elif version.id == self.searcher.release.encoders[name]:
-            verdict = replace(verdict, reason="served already: there is nothing new to learn from")
-        outcome = EncoderOutcome(version, verdict, trained is not None, (checksum, checksum_after))
-        return outcome, before, after
+        return Candidate(version, before, after, trained is not None, (checksum, checksum_after))
 
     def _made_before(self, name: str, job: str) -> EncoderVersion | None:
         """Return the version that the same job made, if its weights are there."""
@@ -178,10 +221,17 @@ class Session:
             "ledger": self.ledger.id if self.ledger else None,
             "settings": asdict(self.settings),
             "rule": asdict(self.rule),
-            "data": dict(data),
+            "code": code_version(),
+            "data": {**data, **self._judging_data()},
             "queries": counts(self.splits, self.examples),
             "document_checksum": checksum,
         }
+
+    def _judging_data(self) -> dict[str, str]:
+        """Return the hashes of what did not train but is part of the version's history."""
+        judging = {"verdict": self.splits.verdict, "guard": self.splits.guard}
+        hashes = {name: _held_out_hash(part) if part else "" for name, part in judging.items()}
+        return hashes | {"ledger": str(self.ledger.manifest.get("sha256", "")) if self.ledger else ""}
 
     def _histograms(self, encoder: QueryEncoder, documents: np.ndarray) -> dict[str, list[float]]:
         part = self.splits.verdict

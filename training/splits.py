@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query, follow_renames, training_splits
-from evaluation.leakage import find_leaks, groups
+from evaluation.leakage import Leak, find_leaks, groups
 from evaluation.projection import Projection, project
 from indexing.generations import present_names
 from indexing.home import SpecmineError
@@ -30,7 +30,8 @@ class Splits:
     """The parts of a retraining. ``stopping`` and ``guard`` are None without such queries.
 
     ``leaks`` counts the training queries that were dropped because they nearly repeat a held-out one,
-    ``stopping_leaks`` the stopping queries that nearly repeat one that decides.
+    ``stopping_leaks`` the stopping queries that nearly repeat one that decides; ``copies`` names all of these pairs,
+    the stopping queries among them as ``train``, the most similar first.
     """
 
     train: tuple[Query, ...]
@@ -41,6 +42,7 @@ class Splits:
     guard: HeldOut | None
     leaks: int
     stopping_leaks: int
+    copies: tuple[Leak, ...] = ()
 
 
 def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = False) -> Splits:
@@ -71,15 +73,15 @@ def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = Fa
     learned = training_splits(synthetic)
     train = [query for split in learned for query in catalogue.queries(split)]
     judgements = [judgement for split in learned for judgement in judged(split)]
-    kept, leaks = _without_copies(train, decisive)
-    stopping_leaks = 0
+    kept, copies = _without_copies(train, decisive)
+    stopping_copies: list[Leak] = []
     stopping: HeldOut | None = None
     if test is not None and dev is not None:
-        stopping_queries, stopping_leaks = _without_copies(dev_queries, decisive)
+        stopping_queries, stopping_copies = _without_copies(dev_queries, decisive)
         stopping = _held_out(searcher, "dev", stopping_queries, dev_judgements)
     if stopping is not None:
         kept, more = _without_copies(kept, _queries(stopping))
-        leaks += more
+        copies += more
     if not kept:
         raise SpecmineError(
             "no training query is left: import a train split with `specmine judgements import`, or let synthetic ones "
@@ -88,7 +90,17 @@ def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = Fa
     kept_ids = {query.id for query in kept}
     judgements = _of(kept, judgements) + confirmed_judgements(kept_ids, decisions_in_force(catalogue, renamed))
     projection = project(judgements, searcher.chunks.values(), searcher.document_text)
-    return Splits(tuple(kept), tuple(judgements), projection, stopping, verdict, guard, leaks, stopping_leaks)
+    return Splits(
+        tuple(kept),
+        tuple(judgements),
+        projection,
+        stopping,
+        verdict,
+        guard,
+        leaks=len(train) - len(kept),
+        stopping_leaks=len({copy.train for copy in stopping_copies}),
+        copies=tuple(sorted([*copies, *stopping_copies], key=lambda copy: (-copy.similarity, copy.train))),
+    )
 
 
 def _held_out(
@@ -104,11 +116,11 @@ def _held_out(
     return HeldOut(name, texts, projection, {query: of_query[query] for query in texts})
 
 
-def _without_copies(queries: Sequence[Query], held_out: Sequence[Query]) -> tuple[list[Query], int]:
-    """Drop the queries that nearly repeat a held-out one; return the others and how many were dropped."""
-    copies = {leak.train for leak in find_leaks(queries, held_out)}
-    kept = [query for query in queries if query.id not in copies]
-    return kept, len(queries) - len(kept)
+def _without_copies(queries: Sequence[Query], held_out: Sequence[Query]) -> tuple[list[Query], list[Leak]]:
+    """Drop the queries that nearly repeat a held-out one; return the others, and what the dropped ones repeat."""
+    leaks = find_leaks(queries, held_out)
+    copies = {leak.train for leak in leaks}
+    return [query for query in queries if query.id not in copies], leaks
 
 
 def _of(queries: Sequence[Query], judgements: Iterable[Judgement]) -> list[Judgement]:

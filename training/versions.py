@@ -1,21 +1,25 @@
 """The registry of query-encoder versions: weights, what made them, and the verdict on them.
 
 ``encoders/<encoder>/<version>/`` holds ``model.safetensors`` and ``manifest.json`` (an EncoderVersion). Ids begin with
-the UTC time, so that they sort by age. Every version is kept, promoted or not; nothing is ever changed.
+the UTC time, so that they sort by age. Every version is kept, promoted or not; nothing is ever changed but that the
+verdict is added once, when all versions of one retraining are there to be compared.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chunking.document import sha256_file
-from indexing.encoders import QueryEncoder, encoder_fingerprint, load_query_encoder
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.models import encoder_fingerprint
 from indexing.specs import EncoderSpec
+
+if TYPE_CHECKING:  # who only lists versions does not wait for torch
+    from indexing.encoders import QueryEncoder
 
 WEIGHTS = "model.safetensors"
 
@@ -28,9 +32,10 @@ class EncoderVersion:
 
     ``document_fingerprint`` names the document vectors it belongs to. ``job`` is the hash of all that determines its
     weights: settings, queries, judgements, masks, document vectors. ``lineage`` tells them apart (release, generation,
-    content, ledger, settings with seed, hashes and counts of the data); ``training`` how the run went; ``verdict`` what
-    the referee said when it was made; ``histograms`` the similarities before and after; ``sha256`` is that of the
-    weights.
+    content, ledger, settings with seed, code, hashes and counts of the data); ``training`` how the run went;
+    ``measures`` the means before and after on every part of the queries; ``verdict`` what the referee said when it was
+    made, empty where the retraining ended before; ``histograms`` the similarities before and after; ``sha256`` is that
+    of the weights. What older specmines did not write is empty.
     """
 
     encoder: str
@@ -44,6 +49,7 @@ class EncoderVersion:
     id: str = ""
     created: str = ""
     sha256: str = ""
+    measures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 def register(home: Home, version: EncoderVersion, encoder: QueryEncoder) -> EncoderVersion:
@@ -55,6 +61,13 @@ def register(home: Home, version: EncoderVersion, encoder: QueryEncoder) -> Enco
         named = replace(named, sha256=sha256_file(partial / WEIGHTS))
         write_json(partial / MANIFEST, asdict(named))
     return named
+
+
+def record_verdict(home: Home, version: EncoderVersion, verdict: dict[str, Any]) -> EncoderVersion:
+    """Write the verdict on a registered version into its manifest, and return the version with it."""
+    judged = replace(version, verdict=verdict)
+    write_json(weights_file(home, version).with_name(MANIFEST), asdict(judged))
+    return judged
 
 
 def list_versions(home: Home, encoder: str | None = None) -> list[EncoderVersion]:
@@ -86,6 +99,8 @@ def load_version(home: Home, spec: EncoderSpec, version_id: str) -> QueryEncoder
     Raises SpecmineError in one line when it is a version of another encoder, belongs to other document vectors than
     those of ``spec``, or its weights are not the ones that were registered.
     """
+    from indexing.encoders import load_query_encoder
+
     version = read_version(home, version_id)
     if version.encoder != spec.name:
         raise SpecmineError(f"version {version_id} is one of encoder {version.encoder!r}, not of {spec.name!r}")

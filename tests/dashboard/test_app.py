@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from dashboard.app import create_app
 from dashboard.highlight import marked
 from evaluation.catalogue import Catalogue
 from evaluation.searches import Search, Shown
-from indexing.home import Home
+from indexing.home import Home, write_json
 from indexing.ingest import ingest
 from indexing.models import fetch
 from indexing.settings import IndexSettings, SearchSettings
 from indexing.specs import WORDLLAMA
+from training.versions import EncoderVersion
 
 SETTINGS = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None)
 TEXT = f"""1.  Valves
@@ -227,6 +228,19 @@ def test_without_a_log_nothing_is_kept_and_nothing_asked(filled: Home) -> None:
         page = client.get("/search", params={"q": "relief valve"}).text
         assert "<article>" in page and "data-events" not in page and "<button" not in page.split("<main>")[1]
     assert catalogue.count_searches() == 0
+
+
+def test_operations_shows_the_newest_verdict_of_every_encoder(empty: TestClient, home: Home) -> None:
+    assert "Nothing was retrained yet" in empty.get("/").text
+    reasons = {"20260101T000000-aaaa": "old", "20260102T000000-bbbb": "gain & co\nguard\npromoted"}
+    verdicts: dict[str, dict[str, str]] = {name: {"reason": reason} for name, reason in reasons.items()}
+    for name, verdict in {**verdicts, "20260103T000000-cccc": {}}.items():
+        version = EncoderVersion("minilm", "f", "lce", "j", {}, {}, verdict, {}, name)
+        (home.encoders / "minilm" / name).mkdir(parents=True)
+        write_json(home.encoders / "minilm" / name / "manifest.json", asdict(version))
+    assert "gain &amp; co<br>guard<br>promoted" in empty.get("/").text
+    (told,) = empty.get("/api/status").json()["versions"]
+    assert (told["version"], told["verdict"]["reason"]) == ("20260102T000000-bbbb", "gain & co\nguard\npromoted")
 
 
 def test_every_answer_forbids_foreign_content(empty: TestClient) -> None:

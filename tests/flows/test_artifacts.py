@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from rich.console import Console
 
-from flows import artifacts
+from flows import artifacts, show
 from flows.pictures import LARGEST, similarity_histograms
 
 INGEST: dict[str, Any] = {
@@ -21,6 +23,15 @@ INGEST: dict[str, Any] = {
     "quarantine": [{"document": "a|b.pdf", "reason": "<script>alert(1)</script>", "page": 7}],
     "warnings": {},
 }
+TABLES: dict[str, Any] = {
+    "family": "kind",
+    "name": "tables <b>",
+    "queries": 40,
+    "before": 0.5,
+    "after": 0.45,
+    "difference": -0.05,
+    "interval": [-0.08, -0.02],
+}
 VERSION: dict[str, Any] = {
     "encoder": "minilm",
     "version": "20260101T000000-abcd",
@@ -30,8 +41,12 @@ VERSION: dict[str, Any] = {
     "difference": 0.1,
     "interval": [0.05, 0.15],
     "p_value": 0.001,
+    "p_holm": 0.003,
+    "systems": 3,
     "verdict": "promoted",
-    "reason": "nDCG@10 .5 to .6\npromoted",
+    "slices": [TABLES],
+    "losing": [TABLES],
+    "reason": "nDCG@10 .5 to .6\nwarning: tables lose\npromoted",
 }
 
 
@@ -83,12 +98,34 @@ def test_an_evaluation_shows_every_run_and_what_does_not_map() -> None:
 
 def test_a_verdict_shows_the_numbers_and_the_picture() -> None:
     picture = similarity_histograms(histogram(0.3), histogram(0.6))
-    text = artifacts.verdict_markdown(VERSION, picture)
+    text = artifacts.verdict_markdown(VERSION, "2 training queries were left out", picture)
     assert len(text.encode()) < 200_000
     rendered = html(text)
     assert "+0.1000" in rendered
     assert "+0.0500 to +0.1500" in rendered
     assert f'src="{picture}"' in rendered
+    for line in ("nDCG@10 .5 to .6", "warning: tables lose", "promoted", "2 training queries were left out"):
+        assert line in rendered
+    assert "tables &lt;b&gt; (loses)" in rendered
+    assert "-0.0800 to -0.0200" in rendered
+
+
+def test_the_terminal_tells_the_same_lines() -> None:
+    out = io.StringIO()
+    report = {
+        "versions": [VERSION],
+        "leakage": {"told": "2 training queries were left out"},
+        "composition": {"reason": "retrain: minilm"},
+        "release": "r0002",
+        "seconds": 1.0,
+    }
+    show.retrain(Console(file=out, width=200), report)
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    at = lines.index("nDCG@10 .5 to .6")
+    assert lines[at : at + 3] == VERSION["reason"].splitlines()
+    assert "leakage: 2 training queries were left out" in lines
+    assert "published: r0002; retrain: minilm" in lines
+    assert any("tables <b> (loses)" in line and "-0.0500" in line for line in lines)
 
 
 def test_the_picture_is_a_png_that_shows_the_change() -> None:

@@ -85,6 +85,7 @@ def test_global_options_stand_anywhere(specmine: Run, somewhere: Path) -> None:
         (("retrain",), "nothing is indexed"),
         (("reindex", "--plan"), "nothing is indexed"),
         (("promote", "../../etc"), "nothing is indexed"),
+        (("versions", "show", "../../etc"), "there is no query-encoder version"),
         (("rollback",), "nothing is indexed"),
         (("documents",), "nothing is indexed"),
         (("inspect", "gone.pdf"), "gone.pdf: cannot be opened: No such file or directory"),
@@ -243,7 +244,8 @@ def test_prefect_is_not_imported_without_need(arguments: tuple[str, ...], somewh
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("releases",), ("doctor",), ("models", "list"), ("ledger",), ("review",)]
+    "arguments",
+    [("--help",), ("releases",), ("doctor",), ("models", "list"), ("ledger",), ("review",), ("versions",)],
 )
 def test_torch_is_not_imported_without_need(arguments: tuple[str, ...]) -> None:
     assert not {"torch", "matplotlib", "prefect"} & modules_after(*arguments)

@@ -20,7 +20,7 @@ from indexing.releases import Fusion, list_releases, publish, served
 from mining.ledger import Ledger, LedgerRow
 from training.composition import CompositionSettings
 from training.query_training import TrainSettings
-from training.referee import evaluate_release
+from training.referee import evaluate_release, verdict_json
 from training.retrain import RetrainReport, retrain
 from training.versions import list_versions, load_version, read_version
 
@@ -77,6 +77,12 @@ def test_better_encoders_are_published_in_one_release(world: Any) -> None:
     assert "stopping" not in report["queries"]  # dev decides, and no other split is there
     assert report["queries"]["verdict"] == {"split": "dev", "queries": 40}
     assert report["queries"]["guard"] == {"split": "guard", "queries": 20}
+    assert report["leakage"]["shared"] == 0
+    for entry in report["versions"]:
+        assert entry["systems"] == 2
+        assert entry["p_value"] <= entry["p_holm"] <= 2 * entry["p_value"]
+        assert entry["slices"] == []  # all queries here are alike
+        assert len(entry["reason"].splitlines()) == 3
 
     assert [release.id for release in list_releases(world.home)] == ["r0001", "r0002"]
     assert served(world.home).encoders == {entry["encoder"]: entry["version"] for entry in report["versions"]}
@@ -97,6 +103,12 @@ def test_better_encoders_are_published_in_one_release(world: Any) -> None:
 
     version = read_version(world.home, served(world.home).encoders["one"])
     assert version.verdict["promoted"] is True
+    assert version.verdict["reason"] == report["versions"][0]["reason"]
+    assert version.measures["before"]["verdict"]["nDCG@10"] == pytest.approx(before["one"])
+    assert version.measures["after"]["verdict"]["nDCG@10"] == pytest.approx(after["one"])
+    assert set(version.measures["after"]) == {"verdict", "guard"}
+    assert len(version.lineage["code"]["sources"]) == 64
+    assert set(version.lineage["data"]) == {"documents", "train", "stopping", "verdict", "guard", "ledger"}
     assert version.lineage["release"] == "r0001"
     assert version.lineage["settings"]["seed"] == SETTINGS.seed
     assert version.training["best"] == version.training["history"][-1]  # nothing stopped it: the last weights are kept
@@ -143,6 +155,7 @@ def test_a_killed_retraining_goes_on_with_the_next_encoder(world: Any) -> None:
     assert served(world.home).id == "r0001"
     (first,) = list_versions(world.home)
     assert first.encoder == "one"
+    assert first.verdict == {}  # it is compared with the others when these are there
     steps: list[int] = []
 
     def watch(stage: str, done: int, total: int) -> None:
@@ -153,7 +166,8 @@ def test_a_killed_retraining_goes_on_with_the_next_encoder(world: Any) -> None:
     report = run(world, progress=watch)
     assert steps[0] > 12  # an epoch has 12 steps: it went on after the checkpoint
     assert [outcome.trained for outcome in report.outcomes] == [False, True]
-    assert report.outcomes[0].version == first
+    assert report.outcomes[0].version == replace(first, verdict=verdict_json(report.outcomes[0].verdict))
+    assert read_version(world.home, first.id).verdict["systems"] == 2
     assert report.published == "r0002"
     assert not list(world.home.encoders.glob("*/unfinished-*"))
 

@@ -49,6 +49,9 @@ def test_near_copies_of_held_out_queries_are_dropped_and_counted(world: Any) -> 
     assert splits.stopping is not None
     assert "dev-100-0" not in splits.stopping.texts
     assert splits.stopping_leaks == 1
+    named = {(copy.train, copy.held_out) for copy in splits.copies}
+    assert {("train-000-0", "t0"), ("copy-of-guard", "guard-140-0"), ("dev-100-0", "t1")} <= named
+    assert [copy.similarity for copy in splits.copies] == sorted((c.similarity for c in splits.copies), reverse=True)
 
 
 def test_a_test_split_that_nothing_answers_decides_nothing(world: Any) -> None:
