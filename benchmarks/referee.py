@@ -47,7 +47,7 @@ from training.splits import HeldOut, split_queries
 from training.targets import Example, build_examples
 
 FORM = "head:16"
-RATE = 1e-3
+RATE = 1e-2
 # Each training reads a part of the training queries, drawn by its seed: so many in the rows that do harm, and so many
 # in those without effect, of which there are more.
 HARMFUL_QUERIES, NULL_QUERIES = 1000, 250
@@ -171,7 +171,7 @@ def without_effect(bench: Bench, strength: float) -> dict[str, Callable[[int], t
         return bench.part(seed, NULL_QUERIES)
 
     def small_steps(seed: int) -> tuple[Values, Values]:
-        after = bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 100)
+        after = bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 1000)
         bench.reset()
         return bench.measured(), after
 

@@ -39,6 +39,8 @@ def one(console: Console, result: Mapping[str, Any]) -> None:
     """Show what made a version, what was measured of it, and the verdict."""
     console.print(f"[bold]{escape(result['encoder'])} {escape(result['version'])}[/bold]: {result['outcome']}")
     show.verdict(console, result["verdict"].get("reason", "not judged: its retraining ended before"))
+    if result["withdrawn"]:
+        console.print(f"   [yellow]withdrawn:[/yellow] {escape(result['withdrawn'])}", soft_wrap=True)
     if slices := result["verdict"].get("slices"):
         losing = result["verdict"]["losing"]
         columns, rows = reports.slice_table({"slices": slices, "losing": losing})

@@ -103,6 +103,8 @@ def export(home: Home, version_id: str, directory: Path) -> dict[str, Any]:
 
 
 def _outcome(version: EncoderVersion) -> str:
+    if version.withdrawn:
+        return "withdrawn"
     if not version.verdict:
         return "not judged"
     return "promoted" if version.verdict.get("promoted") else "kept"

@@ -16,12 +16,13 @@ from evaluation.verdict import Comparison, PromotionRule, compare
 from indexing.embedding import Progress
 from indexing.generations import present_names
 from indexing.home import Home, SpecmineError
-from indexing.releases import Release, publish, read_release, served
+from indexing.releases import BASE, Release, publish, read_release, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from training.live import live_queries
 from training.monitor_settings import SEARCHES, MonitorSettings
 from training.shadow import served_run
+from training.versions import withdraw
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,9 @@ def monitor(
             if _composition(now) != _composition(release):
                 raise SpecmineError(f"release {now.id} was published while {release.id} was monitored: monitor again")
             returned = publish(home, replace(earlier, content=now.content, note=note)).id
+        for name, version in release.encoders.items():
+            if version not in (BASE, earlier.encoders[name]):
+                withdraw(home, version, f"{release.id} fell by {-test.difference:.3f} on {on}")
     if returned:
         outcome = f"it fell: {returned} serves what {before.id} did"
     else:

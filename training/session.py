@@ -131,6 +131,8 @@ class Session:
                 verdict = next(verdicts)
                 if not version.verdict:
                     version = record_verdict(self.home, version, verdict_json(verdict))
+                if version.withdrawn:
+                    verdict = _kept_back(verdict, version.withdrawn)
             outcomes.append(EncoderOutcome(version, verdict, candidate.trained, candidate.checksums))
         return outcomes
 
@@ -237,6 +239,12 @@ class Session:
         part = self.splits.verdict
         vectors = encoder.embed(list(part.texts.values()))
         return histograms(list(part.texts), vectors, documents, self.searcher.chunk_ids, part.projection.hits)
+
+
+def _kept_back(verdict: Verdict, withdrawn: str) -> Verdict:
+    """Return the verdict on a version that monitoring withdrew: the same training would win the same verdict again."""
+    lines = [*verdict.reason.splitlines()[:2], f"not promoted: withdrawn ({withdrawn}); `specmine promote` serves it"]
+    return replace(verdict, promoted=False, reason="\n".join(lines))
 
 
 def counts(splits: Splits, examples: Examples) -> dict[str, Any]:

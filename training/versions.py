@@ -2,7 +2,7 @@
 
 ``encoders/<encoder>/<version>/`` holds ``model.safetensors`` and ``manifest.json`` (an EncoderVersion). Ids begin with
 the UTC time, so that they sort by age. Every version is kept, promoted or not; nothing is ever changed but that the
-verdict is added once, when all versions of one retraining are there to be compared.
+verdict is added once, when all versions of one retraining are there to be compared; monitoring may withdraw a version.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class EncoderVersion:
     weights: settings, queries, judgements, masks, document vectors. ``lineage`` tells them apart (release, generation,
     content, ledger, settings with seed, code, hashes and counts of the data); ``training`` how the run went;
     ``measures`` the means before and after on every part of the queries; ``verdict`` what the referee said when it was
-    made, empty where the retraining ended before; ``histograms`` the similarities before and after; ``sha256`` is that
-    of the weights. What older specmines did not write is empty.
+    made, empty where the retraining ended before; ``withdrawn`` why it is promoted no more but by hand;
+    ``histograms`` the similarities before and after; ``sha256`` is that of the weights. What older specmines did not
+    write is empty.
     """
 
     encoder: str
@@ -50,6 +51,7 @@ class EncoderVersion:
     created: str = ""
     sha256: str = ""
     measures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    withdrawn: str = ""
 
 
 def register(home: Home, version: EncoderVersion, encoder: QueryEncoder) -> EncoderVersion:
@@ -65,9 +67,12 @@ def register(home: Home, version: EncoderVersion, encoder: QueryEncoder) -> Enco
 
 def record_verdict(home: Home, version: EncoderVersion, verdict: dict[str, Any]) -> EncoderVersion:
     """Write the verdict on a registered version into its manifest, and return the version with it."""
-    judged = replace(version, verdict=verdict)
-    write_json(weights_file(home, version).with_name(MANIFEST), asdict(judged))
-    return judged
+    return _rewrite(home, replace(version, verdict=verdict))
+
+
+def withdraw(home: Home, version_id: str, reason: str) -> EncoderVersion:
+    """Write into a version's manifest why no retraining shall promote it again, and return the version with it."""
+    return _rewrite(home, replace(read_version(home, version_id), withdrawn=reason))
 
 
 def list_versions(home: Home, encoder: str | None = None) -> list[EncoderVersion]:
@@ -119,6 +124,11 @@ def load_version(home: Home, spec: EncoderSpec, version_id: str) -> QueryEncoder
 def weights_file(home: Home, version: EncoderVersion) -> Path:
     """Return where a version's weights lie."""
     return home.encoders / version.encoder / version.id / WEIGHTS
+
+
+def _rewrite(home: Home, version: EncoderVersion) -> EncoderVersion:
+    write_json(weights_file(home, version).with_name(MANIFEST), asdict(version))
+    return version
 
 
 def _read(folder: Path) -> EncoderVersion:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chunking.document import chunk_id
-from evaluation.judgements import Query
+from evaluation.judgements import Judgement, Query
 from evaluation.searches import Search, Shown
 from evaluation.verdict import PromotionRule
 from indexing.home import SpecmineError
@@ -22,8 +22,9 @@ from training.live import LiveQueries, live_queries
 from training.monitor import Monitored, monitor, predecessor
 from training.monitor_settings import MonitorSettings
 from training.query_training import TrainSettings
-from training.retrain import retrain
+from training.retrain import RetrainReport, retrain
 from training.shadow import shadow
+from training.versions import read_version
 
 RULE = PromotionRule()
 TRAINING = TrainSettings(
@@ -72,13 +73,16 @@ def test_the_predecessor_searched_otherwise_in_the_same_index(home: Any) -> None
     assert predecessor(home, released("g2", 1, one="c")) is None  # cut and embedded anew
 
 
+def retrained(world: Any) -> RetrainReport:
+    composition = CompositionSettings(methods=(), reranker_queries=0)
+    return retrain(world.searcher(), world.catalogue, None, TRAINING, composition, RULE, world.home)
+
+
 @pytest.fixture
 def fallen(world: Any) -> Any:
     """A world whose second release was trained, and whose third serves the untrained encoders again."""
     untrained = served(world.home)
-    composition = CompositionSettings(methods=(), reranker_queries=0)
-    report = retrain(world.searcher(), world.catalogue, None, TRAINING, composition, RULE, world.home)
-    assert report.published == "r0002"
+    assert retrained(world).published == "r0002"
     publish(world.home, replace(untrained, note="a mistake"))
     return world
 
@@ -109,6 +113,33 @@ def test_a_release_that_fell_is_replaced_by_the_one_before(fallen: Any, tmp_path
     assert (again.fell, again.returned, again.against) == (False, None, "r0004")
     assert again.reason.endswith("it stands")
     assert served(home).id == "r0005"
+
+
+def test_what_fell_is_not_promoted_by_the_next_retraining(world: Any) -> None:
+    assert retrained(world).published == "r0002"
+    fell = served(world.home).encoders
+    # Now the judged answers are other ones, which the untrained encoders find first: the trained ones are worse there.
+    untrained = Searcher.open(world.home, world.settings, list_releases(world.home)[0])
+    queries = world.catalogue.queries("dev")
+    runs = untrained.runs({query.id: query.text for query in queries})["fusion"]
+    best = {query: max(run, key=lambda chunk: (run[chunk], chunk)) for query, run in runs.items()}
+    answers = [Judgement(query, untrained.chunks[chunk].document) for query, chunk in best.items()]
+    tested = [Query(f"test-{query.id}", query.text, "test") for query in queries]
+    moved = [replace(answer, query=f"test-{answer.query}") for answer in answers]
+    world.catalogue.import_split("test", tested, moved)
+    assert watch(world).returned == "r0003"
+    assert set(served(world.home).encoders.values()) == {"base"}
+    for version in fell.values():
+        assert "r0002 fell by" in read_version(world.home, version).withdrawn
+
+    world.catalogue.remove_split("test")
+    report = retrained(world)
+    assert [outcome.trained for outcome in report.outcomes] == [False, False]
+    for outcome in report.outcomes:
+        assert outcome.verdict.difference > 0.1  # it would win on dev as it did before
+        assert not outcome.verdict.promoted
+        assert "withdrawn (r0002 fell by" in outcome.verdict.reason.splitlines()[2]
+    assert report.published is None
 
 
 def test_a_release_is_monitored_on_what_people_opened(fallen: Any) -> None:
