@@ -119,6 +119,9 @@ class Remembering:
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         return self._searcher.embed(queries)
 
+    def documents_of(self, chunks: Sequence[str]) -> list[str]:
+        return self._searcher.documents_of(chunks)
+
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
         return self._searcher.chunk_vectors(encoder, chunks)
 

@@ -129,7 +129,7 @@ class Parent:
     last_page: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Chunk:
     """A passage that is embedded, found and shown.
 

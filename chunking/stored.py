@@ -10,6 +10,9 @@ from typing import Any
 
 from chunking.document import Block, BlockKind, Box, Chunk, Document, Page, Parent, Row, Table
 
+_CHUNKS = "chunks.jsonl"
+_ID = b'{"id": "'  # what every record begins with: the first field of a chunk, and a UUID needs no escapes
+
 
 def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
     """Write the three files into ``directory``, making it if need be. Not atomic: the caller renames the directory."""
@@ -25,7 +28,7 @@ def save(directory: Path, document: Document, chunks: Sequence[Chunk]) -> None:
     }
     (directory / "document.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
     (directory / "text.txt").write_bytes(document.text.encode())  # bytes: line ends stay as they are
-    with (directory / "chunks.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+    with (directory / _CHUNKS).open("w", encoding="utf-8", newline="\n") as file:
         for chunk in chunks:
             file.write(json.dumps(asdict(chunk), ensure_ascii=False) + "\n")
 
@@ -53,8 +56,28 @@ def load_text(directory: Path) -> str:
 
 def load_chunks(directory: Path) -> list[Chunk]:
     """Read the chunks alone."""
-    with (directory / "chunks.jsonl").open(encoding="utf-8", newline="\n") as file:
+    with (directory / _CHUNKS).open(encoding="utf-8", newline="\n") as file:
         return [_chunk(json.loads(line)) for line in file]
+
+
+def chunk_places(directory: Path) -> list[tuple[str, int]]:
+    """Return each chunk's id, in order, and the byte its record begins at, without parsing the records."""
+    places: list[tuple[str, int]] = []
+    offset = 0
+    with (directory / _CHUNKS).open("rb") as file:
+        for line in file:
+            if not line.startswith(_ID):
+                raise ValueError(f"{directory / _CHUNKS}: the record at byte {offset} does not begin with an id")
+            places.append((line[len(_ID) : line.index(b'"', len(_ID))].decode(), offset))
+            offset += len(line)
+    return places
+
+
+def load_chunk(directory: Path, offset: int) -> Chunk:
+    """Read the one chunk whose record begins at a byte that ``chunk_places`` gave."""
+    with (directory / _CHUNKS).open("rb") as file:
+        file.seek(offset)
+        return _chunk(json.loads(file.readline()))
 
 
 # What older versions wrote ends sooner: the defaults stand for what they did not know.

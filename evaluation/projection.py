@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from chunking.document import Chunk
 from evaluation.judgements import Judgement
@@ -60,9 +60,11 @@ def project(
     A chunk hits a span when both overlap in at least half of the shorter one: the chunk that holds a small span, and
     every chunk that lies mostly inside a long one. A quote counts at each of its occurrences. Judgements of grade 0
     make no unit. The same place judged twice for a query is one unit of the higher grade.
+
+    ``chunks`` are gone through once, and a document's are only held until the next begins: they follow one another.
     """
-    documents = _documents(chunks, text_of)
-    places: dict[Judgement, _Place | str] = {}
+    judgements = list(judgements)
+    places = _locate(judgements, chunks, text_of)
     units: dict[str, dict[str, int]] = {}
     hits: dict[str, dict[str, set[str]]] = {}
     judged: dict[str, None] = {}
@@ -71,12 +73,7 @@ def project(
         judged[judgement.query] = None
         if judgement.grade == 0:
             continue
-        # Many queries are judged on the same place: locate it once.
-        key = replace(judgement, query="*", grade=1)
-        if key not in places:
-            document = documents.get(judgement.document)
-            places[key] = NOT_INDEXED if document is None else document.locate(judgement)
-        place = places[key]
+        place = places.get(_place_of(judgement), NOT_INDEXED)
         if isinstance(place, str):
             unmapped.append(Unmapped(judgement, place))
             continue
@@ -160,8 +157,22 @@ def _place(unit: str, chunks: Sequence[Chunk], reason: str) -> _Place | str:
     return _Place(unit, [chunk.id for chunk in chunks]) if chunks else reason
 
 
-def _documents(chunks: Iterable[Chunk], text_of: Callable[[str], str | None]) -> dict[str, _Document]:
-    by_document: dict[str, list[Chunk]] = {}
-    for chunk in chunks:
-        by_document.setdefault(chunk.document, []).append(chunk)
-    return {document: _Document(of_document, text_of) for document, of_document in by_document.items()}
+def _place_of(judgement: Judgement) -> Judgement:
+    """Return what a judgement has in common with every other of the same place: many queries are judged on one."""
+    return replace(judgement, query="*", grade=1)
+
+
+def _locate(
+    judgements: Iterable[Judgement], chunks: Iterable[Chunk], text_of: Callable[[str], str | None]
+) -> dict[Judgement, _Place | str]:
+    """Return where the judged places of indexed documents are, or the reason why one has none."""
+    wanted: dict[str, dict[Judgement, None]] = {}
+    for judgement in judgements:
+        if judgement.grade > 0:
+            wanted.setdefault(judgement.document, {})[_place_of(judgement)] = None
+    places: dict[Judgement, _Place | str] = {}
+    for name, of_document in groupby(chunks, key=lambda chunk: chunk.document):
+        if name in wanted:
+            document = _Document(list(of_document), text_of)
+            places.update((judgement, document.locate(judgement)) for judgement in wanted[name])
+    return places

@@ -1,4 +1,4 @@
-"""Markdown artifacts: what a run did, for whoever looks at Prefect's pages. Keys are stable, so that versions line up.
+"""Artifacts: what a run does and did, for whoever looks at Prefect's pages. Keys are stable, so that versions line up.
 
 Bodies stay below 200 kB. Text from documents is escaped: a file name must not become markup.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from flows import reports
 from flows.show_queries import generator_rows
@@ -62,6 +63,15 @@ def reindex_summary(report: Mapping[str, Any]) -> None:
 def chunking_comparison(report: Mapping[str, Any]) -> None:
     """Write chunkings side by side, and which of them differ."""
     _create(f"chunking-{report['split']}", chunking_markdown(report), f"release {report['release']}")
+
+
+def progress(artifact: UUID | None, share: float, line: str) -> UUID:
+    """Show how far a stage is, 0 to 1, and ``line`` beside it, in its artifact; in a new one where it has none yet."""
+    if artifact is None:
+        shown = create_progress_artifact(100 * share, description=line)
+    else:
+        shown = update_progress_artifact(artifact, 100 * share, line)
+    return cast(UUID, shown)  # a coroutine only where the caller is one
 
 
 # The texts

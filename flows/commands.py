@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from flows import show
-from flows.output import Session, table
+from flows.output import Session, Tell, table
 from flows.settings import Settings, load_settings
 from indexing.home import SpecmineError
 from indexing.specs import CrossEncoderSpec, EncoderSpec
@@ -82,11 +82,21 @@ def mine(session: Session, like: str | None, prefect: bool | None) -> None:
 
         result = flow(config_of(settings), like)
     else:
-        from flows import stages
-
         with session.progress() as tell:
-            result = stages.mine(settings, tell, like)
+            result = _mine(settings, like, tell)
     session.emit(result, lambda console: show.mine(console, result))
+
+
+def _mine(settings: Settings, like: str | None, tell: Tell) -> dict[str, Any]:
+    """Mine, and write the report on the new ledger, as the flow does."""
+    from flows import ledger_report, stages
+
+    result = stages.mine(settings, tell, like)
+    tell("drawing the report", 0, 1)
+    facts = ledger_report.gather(settings, result["ledger"])
+    result["report"] = str(ledger_report.write_report(settings.open_home(), facts))
+    tell("drawing the report", 1, 1)
+    return result
 
 
 def retrain(session: Session, prefect: bool | None) -> None:
@@ -117,7 +127,7 @@ def lifecycle(session: Session, paths: Sequence[Path], prune: bool, prefect: boo
         with session.progress() as tell:
             result = {
                 "ingest": stages.ingest(settings, paths, prune, tell),
-                "mine": stages.mine(settings, tell),
+                "mine": _mine(settings, None, tell),
                 "retrain": stages.retrain(settings, tell),
                 "evaluate": stages.evaluate(settings, stages.held_out_split(settings), tell),
             }

@@ -133,7 +133,7 @@ def _check_limit(limit: int | None) -> None:
         raise SpecmineError(f"the limit must be 0 or more, not {limit}")
 
 
-def _chunks(home: Home, ledger: Ledger, rows: Iterable[LedgerRow]) -> dict[str, Chunk]:
+def _chunks(home: Home, ledger: Ledger, rows: Iterable[LedgerRow]) -> Mapping[str, Chunk]:
     """Return the passages of ``rows``, none where their content is gone: a ledger is shown without them too."""
     try:
         return ledger_passages(home, ledger, {row.document for row in rows})

@@ -19,8 +19,7 @@ def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
         like: a ledger to make again, with its settings and on its release.
     """
     report = mine_negatives(config, like)
-    draw_ledger(report, config)
-    return report
+    return {**report, "report": draw_ledger(report, config)}
 
 
 @task(name="mine negatives", retry_condition_fn=can_succeed_later, **RETRIES)
@@ -30,11 +29,12 @@ def mine_negatives(config: str | None, like: str | None = None) -> dict[str, Any
 
 
 @task(name="draw ledger")
-def draw_ledger(report: dict[str, Any], config: str | None) -> None:
-    """Write the report on the new ledger, and its pictures into the artifact."""
+def draw_ledger(report: dict[str, Any], config: str | None) -> str:
+    """Write the report on the new ledger, and its pictures into the artifact; return the report's path."""
     from flows.ledger_report import artifact_pictures, gather, write_report
 
     settings = settings_of(config)
     facts = gather(settings, report["ledger"])
     page = write_report(settings.open_home(), facts)
     artifacts.mining_summary(report, str(page), artifact_pictures(facts))
+    return str(page)

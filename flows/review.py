@@ -7,7 +7,7 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -65,7 +65,7 @@ def _waiting(settings: Settings, book: Catalogue, limit: int | None) -> tuple[Le
     home = settings.open_home()
     ledger = read_ledger(home)
     queue = review_queue(ledger, book.decisions())
-    chunks = ledger_passages(home, ledger) if queue else {}
+    chunks: Mapping[str, Chunk] = ledger_passages(home, ledger) if queue else {}
     queries = {query.id: query for query in ledger.queries}
     entries = []
     for doubtful in queue[:limit]:
@@ -103,7 +103,7 @@ def _ask(session: Session, book: Catalogue, ledger: Ledger, result: dict[str, An
     )
 
 
-def _most_alike(query: LedgerQuery | None, candidate: Chunk | None, chunks: dict[str, Chunk]) -> Chunk | None:
+def _most_alike(query: LedgerQuery | None, candidate: Chunk | None, chunks: Mapping[str, Chunk]) -> Chunk | None:
     """Return the judged passage that shares most with the candidate; the first, where none shares anything."""
     judged = [chunks[chunk] for chunk in (query.positives if query else ()) if chunk in chunks]
     if candidate is None:

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 from prefect import get_client, get_run_logger
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import PrefectException
 
 from evaluation.catalogue import CatalogueError
+from flows import artifacts
 from flows.pace import Pace
 from flows.prefect_api import configured_api
 from flows.settings import Settings, load_settings
@@ -57,16 +61,25 @@ def index_writer() -> Iterator[None]:
 
 
 def log_progress() -> Callable[[str, int, int], None]:
-    """Return a function that writes progress into the run's log: begin and end of a stage, and now and then between."""
+    """Return a function that shows progress: begin and end of a stage, and now and then between.
+
+    It writes a line into the run's log, and keeps a progress artifact for each stage.
+    """
     logger = get_run_logger()
     last: dict[str, float] = {}
     pace = Pace()
+    shown: dict[str, UUID] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         speed = pace(stage, done, total)
         if stage not in last or done >= total or now - last[stage] >= _SECONDS_BETWEEN_LINES:
             last[stage] = now
-            logger.info("%s", ", ".join(filter(None, (f"{stage}: {done} of {total}", speed))))
+            line = ", ".join(filter(None, (f"{stage}: {done} of {total}", speed)))
+            logger.info("%s", line)
+            try:
+                shown[stage] = artifacts.progress(shown.get(stage), done / total if total else 1.0, line)
+            except (PrefectException, httpx.HTTPError) as error:  # a server that restarts must not end hours of work
+                logger.warning("the progress of %s is not shown: %s", stage, error)
 
     return tell

@@ -101,6 +101,8 @@ def mine(console: Console, result: Mapping[str, Any]) -> None:
         console.print(f"{words} as ledger {like['ledger']}; what differs: {differs}", soft_wrap=True)
     for language, agreement in (result["agreement"] or {}).items():
         console.print(_agreement(language, agreement), soft_wrap=True, highlight=False)
+    if "report" in result:
+        console.print(f"report: {escape(result['report'])}", soft_wrap=True)
 
 
 def _agreement(language: str, agreement: Mapping[str, Any]) -> str:

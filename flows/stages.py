@@ -165,7 +165,8 @@ def generate(
     with _logged(settings, "generate") as summary, opened(settings) as searcher, catalogue(settings) as book:
         queries = book.queries("train")
         judgements = follow_renames(book.judgements("train"), present_names(searcher.documents))
-        projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+        judged_chunks = searcher.chunks.of_documents(judgement.document for judgement in judgements)
+        projection = project(judgements, judged_chunks, searcher.document_text)
         asked = [(query.text, projection.positives(query.id)) for query in queries if query.id in projection.units]
         scope = Scope(tuple(documents), limit, dry_run)
         judge = searcher.cross_encoder
@@ -323,8 +324,8 @@ def learned(
 
 
 def _projected(searcher: Searcher, judgements: Sequence[Judgement], split: str, shown: bool) -> Projection:
-    chunks = map(as_shown, searcher.chunks.values()) if shown else searcher.chunks.values()
-    projection = project(judgements, chunks, searcher.document_text)
+    chunks = searcher.chunks.of_documents(judgement.document for judgement in judgements)
+    projection = project(judgements, map(as_shown, chunks) if shown else chunks, searcher.document_text)
     if not projection.units:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in _count_reasons(projection).items())
         raise SpecmineError(

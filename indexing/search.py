@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from chunking.document import SECTION_SEPARATOR, Chunk, Parent, as_shown
-from chunking.stored import load_chunks, load_text
+from chunking.document import SECTION_SEPARATOR, Chunk, as_shown
+from chunking.stored import load_text
 from indexing.bm25 import query_vector
 from indexing.encoders import QueryEncoder, load_query_encoder
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
@@ -25,6 +25,7 @@ from indexing.fusion import Run, fuse
 from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
 from indexing.home import Home, SpecmineError
 from indexing.hyperbolic import hyperbolic_name, hyperbolic_run
+from indexing.passages import Passages
 from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
 from indexing.settings import IndexSettings
@@ -111,6 +112,7 @@ class Searcher:
         self._home = home
         self._settings = settings
         self._reader = reader
+        self._last_embedded: dict[str, tuple[list[str], Embedded]] = {}
         self.release = release
         self.generation = generation
 
@@ -150,10 +152,9 @@ class Searcher:
         return read_documents(self._home, self.generation.id, self.release.content)
 
     @cached_property
-    def chunks(self) -> dict[str, Chunk]:
-        """All chunks of the release by id, documents in order of their ids."""
-        folders = [document_folder(self._home, entry.key) for entry in self.documents.values()]
-        return {chunk.id: chunk for folder in folders for chunk in load_chunks(folder)}
+    def chunks(self) -> Passages:
+        """All chunks of the release by id, documents in order of their ids; texts stay on disk."""
+        return Passages({name: document_folder(self._home, entry.key) for name, entry in self.documents.items()})
 
     @cached_property
     def chunk_ids(self) -> list[str]:
@@ -184,15 +185,20 @@ class Searcher:
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
         """Return the frozen vectors of the chunks with these ids, (n, d) float32; only their documents are opened."""
         fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        by_document: dict[str, list[int]] = {}
+        by_document: dict[str, list[tuple[int, int]]] = {}
         for place, chunk in enumerate(chunks):
-            by_document.setdefault(self.chunks[chunk].document, []).append(place)
+            document, ordinal = self.chunks.place_of(chunk)
+            by_document.setdefault(document, []).append((place, ordinal))
         rows: dict[int, np.ndarray] = {}
         for document, places in by_document.items():
-            # A document's vectors stand in the order of its chunks, which is what ``ordinal`` counts.
+            # A document's vectors stand in the order of its chunks.
             vectors = load_vectors(self._home, fingerprint, self.documents[document].key)
-            rows.update((place, vectors[self.chunks[chunks[place]].ordinal]) for place in places)
+            rows.update((place, vectors[ordinal]) for place, ordinal in places)
         return np.stack([rows[place] for place in range(len(chunks))])
+
+    def documents_of(self, chunks: Sequence[str]) -> list[str]:
+        """Return the document of each of the chunks with these ids; no text is read."""
+        return [self.chunks.place_of(chunk)[0] for chunk in chunks]
 
     def document_text(self, document_id: str) -> str | None:
         """Return a document's text as read, or None when it is not indexed."""
@@ -209,7 +215,7 @@ class Searcher:
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
-        return {name: encoder.embed(queries) for name, encoder in self.encoders.items()}
+        return {name: self._embedded(name, list(queries))[0] for name in self.encoders}
 
     def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
         """Search all ``queries`` (id to text) and return a run for each source and for their fusion.
@@ -223,7 +229,7 @@ class Searcher:
         exact = [PCA] if only is None and self._fuses_pca else []
         exact += [name for name in (PCA, *map(hyperbolic_name, self.generation.names)) if name in (only or ())]
         embedded = {
-            name: self.encoders[name].embed_with_norms(list(queries.values()))
+            name: self._embedded(name, list(queries.values()))
             for name in self.generation.names
             if name in stored or PCA in exact or hyperbolic_name(name) in exact
         }
@@ -235,7 +241,7 @@ class Searcher:
             runs[FUSION] = self.fuse(runs)
         if self._shows_parents:
             runs = {
-                name: {query: _one_per_parent(found, self.chunks) for query, found in run.items()}
+                name: {query: _one_per_clause(found, self.chunks.clause_of) for query, found in run.items()}
                 for name, run in runs.items()
             }
         if only is None and self.release.reranker:
@@ -243,6 +249,13 @@ class Searcher:
                 query: self.rerank(text, runs[FUSION][query], seconds=None) for query, text in queries.items()
             }
         return runs
+
+    def _embedded(self, name: str, queries: list[str]) -> Embedded:
+        """Embed queries with one encoder; the last ones asked for are kept, for a miner asks for a block repeatedly."""
+        last = self._last_embedded.get(name)
+        if last is None or last[0] != queries:
+            last = self._last_embedded[name] = (queries, self.encoders[name].embed_with_norms(queries))
+        return last[1]
 
     @property
     def _fuses_pca(self) -> bool:
@@ -318,7 +331,9 @@ class Searcher:
         runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
         ranking = self.fuse(runs).get("q", {})
         if self._shows_parents:
-            ranking = _one_per_parent(ranking, self._reader.chunks(list(ranking)))
+            held = self._reader.chunks(list(ranking))
+            found_in = {chunk: score for chunk, score in ranking.items() if chunk in held}
+            ranking = _one_per_clause(found_in, lambda chunk: (held[chunk].document, held[chunk].parent))
         if self.release.reranker:
             ranking = self.rerank(text, ranking, self._settings.search.rerank_seconds)
         best = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[:limit]
@@ -377,11 +392,11 @@ class Searcher:
         self._reader.close()
 
 
-def _one_per_parent(ranking: Mapping[str, float], chunks: Mapping[str, Chunk]) -> dict[str, float]:
+def _one_per_clause(ranking: Mapping[str, float], clause_of: Callable[[str], Hashable]) -> dict[str, float]:
     """Return a ranking with the best passage of every clause alone; ties go by id, as in every ranking."""
-    best: dict[tuple[str, Parent | None], str] = {}
-    for chunk in sorted((c for c in ranking if c in chunks), key=lambda c: (-ranking[c], c)):
-        best.setdefault((chunks[chunk].document, chunks[chunk].parent), chunk)
+    best: dict[Hashable, str] = {}
+    for chunk in sorted(ranking, key=lambda c: (-ranking[c], c)):
+        best.setdefault(clause_of(chunk), chunk)
     return {chunk: ranking[chunk] for chunk in best.values()}
 
 

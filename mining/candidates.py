@@ -5,6 +5,7 @@ The idea of taking candidates from an ensemble of retrievers rather than one is 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +35,7 @@ class Retriever(Protocol):
 
     @property
     def chunks(self) -> Mapping[str, Chunk]:
-        """All chunks of the content by id."""
+        """All chunks of the content by id; each may be read from disk when it is asked for."""
         ...
 
     def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
@@ -43,6 +44,10 @@ class Retriever(Protocol):
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
+        ...
+
+    def documents_of(self, chunks: Sequence[str]) -> list[str]:
+        """Return the document of each of the chunks with these ids, without reading their texts."""
         ...
 
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
@@ -116,14 +121,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Corpus:
-    """All chunks of the index by id. What is made of them is made once, when it is first asked for."""
+    """All chunks of the index by id. What is made of them is made once, when it is first asked for.
+
+    Memory grows by the length of an id for each chunk, and by what ``ClauseIndex`` says where it is asked for.
+    """
 
     chunks: Mapping[str, Chunk]
 
+    def draw(self, dice: random.Random, count: int) -> list[str]:
+        """Draw the ids of ``count`` chunks with equal chance, or of all where there are fewer."""
+        ids = self._sorted
+        return [ids[place].decode() for place in dice.sample(range(len(ids)), min(count, len(ids)))]
+
     @cached_property
-    def chunk_ids(self) -> list[str]:
-        """The ids of all chunks, sorted."""
-        return sorted(self.chunks)
+    def _sorted(self) -> np.ndarray:
+        """The ids of all chunks, sorted, as bytes."""
+        return np.sort(np.array([chunk.encode() for chunk in self.chunks], dtype="S"))
 
     @cached_property
     def clauses(self) -> ClauseIndex:

@@ -7,8 +7,9 @@ for where nothing differs they are right.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -25,25 +26,25 @@ _SKETCH = 8
 class ClauseIndex:
     """All chunks of an index by the number and the title of their section, and by a sketch of their words.
 
-    Sketches take 12 bytes for each of the eight smallest shingle hashes of a chunk.
+    Memory grows by at most 164 bytes for each chunk: 12 for each of its eight smallest shingle hashes, 16 for its
+    number and for its title, and 36 for its id.
     """
 
     def __init__(self, chunks: Mapping[str, Chunk]) -> None:
         self._chunks = chunks
-        self._ids = sorted(chunks)
-        self._by_number: dict[str, list[str]] = {}
-        self._by_title: dict[str, list[str]] = {}
-        for name in self._ids:
-            number, title = _heading(chunks[name])
-            if number:
-                self._by_number.setdefault(number, []).append(name)
-            if title:
-                self._by_title.setdefault(title, []).append(name)
-        hashes: list[npt.NDArray[np.uint32]] = [_sketch(chunks[name]) for name in self._ids]
-        places = np.repeat(np.arange(len(hashes)), [len(part) for part in hashes])
-        flat = np.concatenate([*hashes, np.zeros(0, np.uint32)])
-        order = np.argsort(flat, kind="stable")
-        self._hashes, self._places = flat[order], places[order]
+        ids: list[bytes] = []
+        sketches: list[npt.NDArray[np.uint32]] = []
+        headings: list[tuple[int, int]] = []
+        for chunk in chunks.values():
+            ids.append(chunk.id.encode())
+            sketches.append(_sketch(chunk))
+            headings.append(_hashed(_heading(chunk)))
+        self._ids = np.array(ids, dtype="S")
+        rows = np.arange(len(ids))
+        numbers, titles = np.array(headings, dtype=np.uint64).reshape(-1, 2).T
+        self._by_number, self._by_title = _RowsByKey(numbers, rows), _RowsByKey(titles, rows)
+        words = np.concatenate([*sketches, np.zeros(0, np.uint32)])
+        self._by_word = _RowsByKey(words, np.repeat(rows, [len(part) for part in sketches]))
 
     def like(self, clause: Chunk) -> dict[str, float]:
         """Return the chunks that say the same clause elsewhere, and their likeness to ``clause``.
@@ -52,31 +53,50 @@ class ClauseIndex:
         with it, and the chunks anywhere that nearly repeat it. Likeness is the Jaccard index of three-word shingles,
         0 to 1. The clause's own section is left out.
         """
-        number, title = _heading(clause)
-        same_title = set(self._by_title.get(title, ()))
-        found = same_title | set(self._by_number.get(number, ()))
-        found = {name for name in found if self._chunks[name].document != clause.document}
-        found |= self._sharing_words(clause)
+        number, title = _hashed(_heading(clause))
+        same_title = self._by_title.of(title) if title else set()
+        same_number = self._by_number.of(number) if number else set()
+        sharing_words = self._by_word.of(*_sketch(clause).tolist())
         own = shingles(clause.text)
         likeness = {}
-        for name in sorted(found):
-            chunk = self._chunks[name]
-            if chunk.document == clause.document and (chunk.section == clause.section or name == clause.id):
+        for row in same_title | same_number | sharing_words:
+            chunk = self._chunks[self._ids[row].decode()]
+            if chunk.document == clause.document and (row not in sharing_words or _is_own(chunk, clause)):
                 continue
             score = jaccard(own, shingles(chunk.text))
-            if score > 0 or name in same_title:
-                likeness[name] = score
-        return likeness
+            if score > 0 or row in same_title:
+                likeness[chunk.id] = score
+        return dict(sorted(likeness.items()))
 
-    def _sharing_words(self, clause: Chunk) -> set[str]:
-        sketch = _sketch(clause)
-        first, last = np.searchsorted(self._hashes, sketch), np.searchsorted(self._hashes, sketch, side="right")
-        spans: Iterable[npt.NDArray[np.int64]] = (self._places[a:b] for a, b in zip(first, last, strict=True))
-        return {self._ids[place] for span in spans for place in span}
+
+class _RowsByKey:
+    """Which rows have which key: two arrays, sorted by key."""
+
+    def __init__(self, keys: np.ndarray, rows: np.ndarray) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._rows = keys[order], rows[order]
+
+    def of(self, *keys: int) -> set[int]:
+        """Return the rows that have one of the keys."""
+        wanted = np.array(keys, dtype=self._keys.dtype)
+        first, last = np.searchsorted(self._keys, wanted), np.searchsorted(self._keys, wanted, side="right")
+        return {row for a, b in zip(first, last, strict=True) for row in self._rows[a:b].tolist()}
+
+
+def _is_own(chunk: Chunk, clause: Chunk) -> bool:
+    return chunk.section == clause.section or chunk.id == clause.id
 
 
 def _heading(chunk: Chunk) -> tuple[str, str]:
     return number_and_title(chunk.section[-1]) if chunk.section else ("", "")
+
+
+def _hashed(heading: tuple[str, str]) -> tuple[int, int]:
+    """Return a number and a title as numbers of 64 bits, 0 for none: so many that no two headings share one."""
+    number, title = (
+        int.from_bytes(hashlib.blake2b(part.encode(), digest_size=8).digest()) if part else 0 for part in heading
+    )
+    return number, title
 
 
 def _sketch(chunk: Chunk) -> npt.NDArray[np.uint32]:

@@ -6,13 +6,13 @@ from collections.abc import Collection
 from typing import Any
 
 from chunking.document import SECTION_SEPARATOR, Chunk
-from chunking.stored import load_chunks
 from indexing.generations import document_folder, read_documents
 from indexing.home import Home, SpecmineError
+from indexing.passages import Passages
 from mining.ledger import Ledger, LedgerError
 
 
-def ledger_passages(home: Home, ledger: Ledger, documents: Collection[str] | None = None) -> dict[str, Chunk]:
+def ledger_passages(home: Home, ledger: Ledger, documents: Collection[str] | None = None) -> Passages:
     """Return the chunks of the content that a ledger was mined on by id, or those of ``documents`` alone.
 
     Raises LedgerError in one line when that content is no longer there.
@@ -21,8 +21,7 @@ def ledger_passages(home: Home, ledger: Ledger, documents: Collection[str] | Non
     try:
         entries = read_documents(home, str(generation), int(str(content)))
         wanted = entries if documents is None else [name for name in sorted(documents) if name in entries]
-        folders = [document_folder(home, entries[name].key) for name in wanted]
-        return {chunk.id: chunk for folder in folders for chunk in load_chunks(folder)}
+        return Passages({name: document_folder(home, entries[name].key) for name in wanted})
     except (OSError, ValueError, SpecmineError):
         raise LedgerError(
             f"ledger {ledger.id} was mined on content {content} of generation {generation}, which is no longer in "

@@ -44,13 +44,16 @@ def _ensemble(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
 
 def _in_document(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
     """Other clauses of the documents that hold the judged passages, as the ensemble ranks them."""
-    chunks = retrieved.corpus.chunks
+    document_of = retrieved.retriever.documents_of
     run: Run = {}
     for query, votes in retrieved.ensemble.items():
-        judged = set(retrieved.positives.get(query, ()))
-        documents = {chunks[chunk].document for chunk in judged}
+        judged = retrieved.positives.get(query, ())
+        documents = set(document_of(judged))
+        found = [chunk for chunk in votes if chunk not in judged]
         run[query] = {
-            chunk: vote for chunk, vote in votes.items() if chunk not in judged and chunks[chunk].document in documents
+            chunk: votes[chunk]
+            for chunk, document in zip(found, document_of(found), strict=True)
+            if document in documents
         }
     return {"in_document": run}
 
@@ -71,12 +74,12 @@ def _sibling(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
 def _random(retrieved: Retrieved, settings: MineSettings) -> dict[str, Run]:
     """Draw chunks with equal chance: twice what the random share needs, for some will be judged passages."""
     share = settings.random_share
-    chunk_ids = retrieved.corpus.chunk_ids
-    count = min(len(chunk_ids), 2 * round(settings.per_query * share / (1 - share)) + 2) if share else 0
+    count = 2 * round(settings.per_query * share / (1 - share)) + 2 if share else 0
     run: Run = {}
     for query in retrieved.queries:
         # Seeded by the query, so that a draw depends neither on the other queries nor on their order.
-        draws = random.Random(f"{settings.seed}\0{query}").sample(chunk_ids, count)  # noqa: S311 - no secret
+        dice = random.Random(f"{settings.seed}\0{query}")  # noqa: S311 - no secret
+        draws = retrieved.corpus.draw(dice, count)
         run[query] = {chunk: -float(place) for place, chunk in enumerate(draws)}
     return {"random": run}
 

@@ -153,7 +153,7 @@ def _measure(
     seconds = time.monotonic() - clock
     searcher = Searcher.open(scratch, index.settings, index.release)
     try:
-        chunks = {name: as_shown(chunk) for name, chunk in searcher.chunks.items()}  # what a reader is shown counts
+        chunks = {chunk.id: as_shown(chunk) for chunk in searcher.chunks.values()}  # what a reader is shown counts
         projection = project(judgements, chunks.values(), searcher.document_text)
         if not projection.units:
             raise SpecmineError("no judgement maps to an indexed passage: ingest the judged documents first")

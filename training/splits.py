@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chunking.document import Chunk
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query, follow_renames, training_splits
 from evaluation.leakage import Leak, find_leaks, groups
@@ -89,7 +90,7 @@ def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = Fa
         )
     kept_ids = {query.id for query in kept}
     judgements = _of(kept, judgements) + confirmed_judgements(kept_ids, decisions_in_force(catalogue, renamed))
-    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+    projection = project(judgements, _judged_chunks(searcher, judgements), searcher.document_text)
     return Splits(
         tuple(kept),
         tuple(judgements),
@@ -108,12 +109,16 @@ def _held_out(
 ) -> HeldOut | None:
     """Return the queries that have a passage to be found, None when there is none."""
     own = _of(queries, judgements)
-    projection = project(own, searcher.chunks.values(), searcher.document_text) if own else None
+    projection = project(own, _judged_chunks(searcher, own), searcher.document_text) if own else None
     if projection is None or not projection.units:
         return None
     of_query = groups(queries, own)
     texts = {query.id: query.text for query in queries if query.id in projection.units}
     return HeldOut(name, texts, projection, {query: of_query[query] for query in texts})
+
+
+def _judged_chunks(searcher: Searcher, judgements: Iterable[Judgement]) -> Iterator[Chunk]:
+    return searcher.chunks.of_documents(judgement.document for judgement in judgements)
 
 
 def _without_copies(queries: Sequence[Query], held_out: Sequence[Query]) -> tuple[list[Query], list[Leak]]:

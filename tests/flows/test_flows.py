@@ -176,3 +176,25 @@ def test_the_slot_of_the_index_writer_is_given_back(monkeypatch: pytest.MonkeyPa
         with index_writer():
             assert client.read_global_concurrency_limit_by_name(INDEX_WRITER).active_slots == 1
         assert client.read_global_concurrency_limit_by_name(INDEX_WRITER).active_slots == 0
+
+
+def test_progress_is_an_artifact_for_each_stage() -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterType
+
+    from flows.runs import log_progress
+
+    @flow
+    def stages() -> None:
+        tell = log_progress()
+        for stage, done, total in (("searching", 0, 8), ("searching", 8, 8), ("cross-encoder", 2, 8)):
+            tell(stage, done, total)
+
+    stages()
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(type=ArtifactFilterType(any_=["progress"])))
+    shown = {str(one.description): float(str(one.data)) for one in found}
+    assert shown["cross-encoder: 2 of 8"] == 25
+    assert any(line.startswith("searching: 8 of 8, ") and share == 100 for line, share in shown.items())
+    assert "searching: 0 of 8" not in shown  # brought up to date, not written beside

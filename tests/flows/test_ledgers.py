@@ -41,6 +41,7 @@ def test_ledgers_are_listed_shown_compared_and_exported(specmine: Run, judged: P
     assert "there is no ledger" in result(specmine("ledger", "show", "--json"))["error"]
 
     first = result(specmine("mine", "--no-prefect", "--json"))
+    assert Path(first["report"]).read_text(encoding="utf-8").count(first["ledger"]) > 0
     (listed,) = result(specmine("ledger", "--json"))["ledgers"]
     assert (listed["ledger"], listed["rows"], listed["verdicts"]) == (
         first["ledger"], first["candidates"], first["verdicts"],

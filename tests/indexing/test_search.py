@@ -14,7 +14,7 @@ from indexing.ingest import ingest
 from indexing.models import fetch
 from indexing.pca import PCA
 from indexing.releases import publish, served
-from indexing.search import FUSION, Searcher, SearchResult, _one_per_parent, _with_place
+from indexing.search import FUSION, Searcher, SearchResult, _one_per_clause, _with_place
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
 from indexing.stores import chunk_of, payload_of
@@ -66,7 +66,7 @@ def test_of_the_passages_of_one_clause_the_best_stays(prepared: Home, tmp_path: 
     of_clause = [name for name, chunk in searcher.chunks.items() if "Tightening" in chunk.section[-1]]
     other = next(name for name in searcher.chunks if name not in of_clause)
     ranking = {of_clause[0]: 0.5, of_clause[1]: 0.9, other: 0.7, of_clause[2]: 0.1}
-    assert _one_per_parent(ranking, searcher.chunks) == {of_clause[1]: 0.9, other: 0.7}
+    assert _one_per_clause(ranking, searcher.chunks.clause_of) == {of_clause[1]: 0.9, other: 0.7}
     searcher.close()
 
 

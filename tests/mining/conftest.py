@@ -88,6 +88,9 @@ class TableSearcher:
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         return {name: np.stack([unit(name, text) for text in queries]) for name in ENCODERS}
 
+    def documents_of(self, chunks: Sequence[str]) -> list[str]:
+        return [self.chunks[chunk].document for chunk in chunks]
+
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
         return np.stack([unit(encoder, self.chunks[chunk].text) for chunk in chunks])
 

@@ -62,6 +62,9 @@ class WordSearcher:
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
+    def documents_of(self, chunks: Sequence[str]) -> list[str]:
+        return [self.chunks[chunk].document for chunk in chunks]
+
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
         raise NotImplementedError
 

@@ -66,7 +66,7 @@ def test_no_share_no_draws(retrieved: Retrieved) -> None:
 def test_every_source_gives_runs_of_these_queries_and_chunks(retrieved: Retrieved, name: str) -> None:
     for run in SOURCES[name](retrieved, MineSettings()).values():
         assert set(run) == set(QUERIES)
-        assert {chunk for scores in run.values() for chunk in scores} <= set(retrieved.corpus.chunk_ids)
+        assert {chunk for scores in run.values() for chunk in scores} <= set(retrieved.corpus.chunks)
 
 
 def test_a_run_of_hyperbolic_neighbours_for_each_encoder(retrieved: Retrieved) -> None:
