@@ -99,9 +99,11 @@ class Remembering:
     def __init__(self, searcher: Searcher, only: str | None = None) -> None:
         self._searcher = searcher
         self._runs: dict[tuple[str, tuple[str, ...], int], Run] = {}
-        served = searcher.release
-        self.release = replace(served, encoders={only: served.encoders[only]}) if only else served
-        self.generation = searcher.generation
+        self.release, self.generation = searcher.release, searcher.generation
+        if only:
+            self.release = replace(self.release, encoders={only: self.release.encoders[only]})
+            part = tuple(encoder for encoder in self.generation.encoders if encoder.spec.name == only)
+            self.generation = replace(self.generation, encoders=part)
 
     @property
     def chunks(self) -> Mapping[str, Chunk]:
