@@ -45,7 +45,9 @@ class Batch:
     def __post_init__(self) -> None:
         if self.documents.requires_grad:
             raise ValueError("the document side is frozen: its tensor must not require a gradient")
-        for mask, what in ((self.positives, "positive"), (self.negatives, "negative")):
+        wanted = [(self.positives, "positive")]
+        wanted += [(self.negatives, "negative")] if self.synthetic is None else []
+        for mask, what in wanted:
             empty = (~mask.any(dim=1)).nonzero().flatten().tolist()
             if empty:
                 raise ValueError(f"query {empty[0]} of the batch has no {what} left: every one is masked")
@@ -70,6 +72,8 @@ class Batch:
 def restrict(batch: Batch) -> Batch:
     """Return the batch without the documents that are nobody's positive and nobody's negative."""
     columns = (batch.positives | batch.negatives).any(dim=0).nonzero().flatten()
+    if len(columns) == len(batch.documents):
+        return batch  # the whole corpus: nothing is copied
     return replace(
         batch,
         documents=batch.documents[columns],

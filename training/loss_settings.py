@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from chunking.checks import check_range
 
 Slots = Literal["linear", "exponential"]
+
+
+@dataclass(frozen=True)
+class GcaSettings:
+    """What the synthesis ``gca`` reads beside ``synthetic`` and ``temperature``; the defaults are its paper's.
+
+    ``layers`` and ``heads`` (which must divide the encoder's dimension) make the generator, and ``learning_rate`` is
+    its own. ``bank`` documents of earlier batches are in every graph. ``alpha`` (α) is how fast what is made comes
+    nearer as the loss falls, ``beta`` (β) how much of the generator's loss is forgiven before it counts for less.
+    """
+
+    layers: int = 1
+    heads: int = 4
+    bank: int = 64
+    learning_rate: float = 1.5e-4
+    alpha: float = 5.0
+    beta: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("layers", 1, 12), ("heads", 1, 64), ("bank", 0, 100_000)):
+            check_range(self, name, low, high)
+        for name in ("learning_rate", "alpha", "beta"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"gca.{name} must be above 0, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -22,7 +46,7 @@ class LossSettings:
     ``hyperbolic_weight`` (λ) (``hyperbolic``, ``hybrid``) are those of Yue et al. ``live_depth`` (``adore`` and the
     negatives ``live``) is how many of the nearest documents are looked at. ``teacher_temperature`` (``kl``,
     ``margin_mse``) divides the cross-encoder's logits. A synthesis makes ``synthetic`` (k) negatives of the ``hardest``
-    (s) real ones of each query.
+    (s) real ones of each query; ``gca`` makes one of each of the k hardest.
     """
 
     temperature: float = 0.03
@@ -37,6 +61,7 @@ class LossSettings:
     teacher_temperature: float = 1.0
     synthetic: int = 32
     hardest: int = 64
+    gca: GcaSettings = field(default_factory=GcaSettings)
 
     def __post_init__(self) -> None:
         for name in ("temperature", "hyperbolic_temperature", "curvature", "teacher_temperature"):

@@ -8,6 +8,7 @@ Layout of a run's folder::
 
     step-00000120/weights.safetensors    the encoder
     step-00000120/moments.safetensors    AdamW's first and second moments
+    step-00000120/synthesis.safetensors  what a synthesis learnt, where it learns
     step-00000120/manifest.json          precision and the history so far
 
 Only the latest step and the best one are kept.
@@ -20,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,14 +38,15 @@ from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_ar
 from training.averaging import choose_average
 from training.batch import Batch, restrict
 from training.loss_settings import LossSettings
-from training.losses import LOSSES, NEGATIVES_OF, TAUGHT
+from training.losses import BY_LENGTH, LOSSES, NEGATIVES_OF, TAUGHT
 from training.losses_debiased import clamped_share
 from training.negatives import NEGATIVES, choose_negatives
-from training.synthesis import SYNTHESES, audit_synthetic
+from training.synthesis import SYNTHESES
 from training.targets import Example, masks_of, teacher_of
 
 WEIGHTS = "weights.safetensors"
 MOMENTS = "moments.safetensors"
+SYNTHESIS = "synthesis.safetensors"
 # Queries of like length share a batch, so that little padding is computed; these many batches are sorted at a time,
 # few enough that an epoch stays well shuffled.
 _BATCHES_SORTED = 16
@@ -108,6 +111,10 @@ class TrainSettings(LossSettings):
                 raise ValueError("a stage of negatives is empty")
         if self.synthesis not in ("none", *SYNTHESES):
             raise ValueError(f"unknown synthesis {self.synthesis!r}; known: none, {', '.join(SYNTHESES)}")
+        if self.synthesis != "none" and (by_length := BY_LENGTH.intersection(self.losses)):
+            raise ValueError(
+                f"loss {min(by_length)!r} reads lengths, which synthetic negatives have not: set synthesis to none"
+            )
         parse(self.form)
         if self.start not in ("base", "served"):
             raise ValueError(f"start must be 'base' or 'served', not {self.start!r}")
@@ -163,7 +170,8 @@ class Evaluation:
 
     ``score`` is None in a training without held-out queries. ``audit`` are means since the last one too: the share of
     the queries whose negatives a debiased loss clamped (``clamped``), of the synthetic negatives that are harder than
-    what they were made of (``harder``), and the mean cosines of synthetic and of the hardest real ones.
+    what they were made of (``harder``), the mean cosines of synthetic and of the hardest real ones, and what the
+    synthesis says of itself (``training.synthesis_gca``).
     """
 
     step: int
@@ -264,6 +272,8 @@ class _Run:
         parts = settings.epochs * settings.evaluations
         self.evaluation_steps = {max(1, -(-self.planned * part // parts)) for part in range(1, parts + 1)}
         self.optimiser = _optimiser(encoder.module, settings)
+        make = SYNTHESES.get(settings.synthesis)
+        self.synthesis = make(settings, documents.shape[1], settings.seed) if make else None
         self.step = 0
         self.epoch = -1
         self.batches: list[np.ndarray] = []
@@ -305,6 +315,10 @@ class _Run:
         torch.nn.utils.clip_grad_norm_(self.encoder.module.parameters(), self.settings.gradient_clip)
         self.optimiser.step()
         self.step += 1
+        if self.synthesis is not None:
+            self.synthesis.step()
+            if self.step % self.steps_per_epoch == 0:
+                self.synthesis.end_epoch()
         self.losses.append(cost)
         self.queries += len(drawn)
         self.seconds += time.perf_counter() - started
@@ -330,17 +344,22 @@ class _Run:
                 document_lengths=self.lengths,
                 teacher=taught,
             )
-            if "corpus" not in names:
-                batch = restrict(batch)
-            if settings.synthesis != "none":
-                made = SYNTHESES[settings.synthesis](batch, settings, random)
-                batch = replace(batch, synthetic=made.rows)
-                self.audit.append(audit_synthetic(made, batch))
-            if name in ("debiased", "hard_debiased"):
-                hardness = settings.hardness if name == "hard_debiased" else 0.0
-                self.audit.append({"clamped": clamped_share(batch, settings, hardness)})
-            total = total + weight * LOSSES[name](batch, settings)
+            if self.synthesis is None:
+                total = total + weight * self._loss(name, batch)
+                continue
+            allowed = masks.negatives & ~masks.positives
+            cost, audit = self.synthesis.cost(batch, allowed, partial(self._loss, name), random)
+            self.audit.append(audit)
+            total = total + weight * cost
         return total
+
+    def _loss(self, name: str, batch: Batch) -> Tensor:
+        """Return what a batch over all documents costs by one loss, and note how much of it was clamped."""
+        batch = restrict(batch)
+        if name in ("debiased", "hard_debiased"):
+            hardness = self.settings.hardness if name == "hard_debiased" else 0.0
+            self.audit.append({"clamped": clamped_share(batch, self.settings, hardness)})
+        return LOSSES[name](batch, self.settings)
 
     def evaluate(self, score: Score | None) -> None:
         """Measure, then write a checkpoint."""
@@ -378,6 +397,8 @@ class _Run:
         self.history = [Evaluation(**entry) for entry in saved["history"]]
         self.step = self.history[-1].step
         self.encoder.load_weights(found[-1] / WEIGHTS)
+        if self.synthesis is not None and self.synthesis.state():
+            self.synthesis.resume(load_file(found[-1] / SYNTHESIS))
         moments = load_file(found[-1] / MOMENTS)
         for name, parameter in self.encoder.module.named_parameters():
             if f"{name}/{_MOMENTS[0]}" in moments:
@@ -409,6 +430,8 @@ class _Run:
         with write_artifact(self.checkpoint(self.step)) as partial:
             self.encoder.save_weights(partial / WEIGHTS)
             save_file(moments, partial / MOMENTS)
+            if self.synthesis is not None and (learnt := self.synthesis.state()):
+                save_file(learnt, partial / SYNTHESIS)
             write_json(
                 partial / MANIFEST, {"precision": self.precision, "history": [asdict(entry) for entry in self.history]}
             )

@@ -1,94 +1,61 @@
-"""Negatives that no document holds, made from those that documents hold: the family of syntheses.
+"""The family of syntheses: negatives that no document holds, made from those that documents hold.
 
-A member mixes the hardest negatives of each query and returns unit rows without gradient; they are added to all real
-negatives. Queries are compared as they are embedded now, so that what is made keeps up with the training.
+Queries are compared as they are embedded now, so that what is made keeps up with the training. A member is made once
+for a training; what it learns on the way goes into the checkpoints, and is thrown away with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from training.batch import Batch
 from training.loss_settings import LossSettings
+from training.synthesis_gca import Gca
+from training.synthesis_mix import Mixing, mix, mochi
+from training.synthetic import Synthetic
 
 
-class Synthetic(NamedTuple):
-    """``rows`` (B, k, d) unit rows; ``parents`` (B, k) the higher of the cosines of the query with the two mixed."""
+class Synthesis(Protocol):
+    """A way of making negatives, with all that it learnt so far.
 
-    rows: Tensor
-    parents: Tensor
-
-
-Synthesis = Callable[[Batch, LossSettings, torch.Generator], Synthetic]
-
-
-def mix(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synthetic:
-    """``norm(α n₁ + (1-α) n₂)`` of pairs of the hardest negatives, drawn with replacement, α uniform in (0, 1).
-
-    Dong et al., arXiv 2304.02971. A query with fewer negatives than are wanted mixes those it has.
+    A ``batch`` is over all documents of the index; ``allowed`` (B, N) bool are those that may count against a query,
+    whether or not they are among the batch's negatives.
     """
-    return _mix_pairs(*_hardest(batch, settings.hardest), settings.synthetic, random)
+
+    def make(self, batch: Batch, allowed: Tensor, random: torch.Generator) -> Synthetic:
+        """Return the negatives that would be made now. Nothing is learnt from it."""
+        ...
+
+    def cost(
+        self, batch: Batch, allowed: Tensor, loss: Callable[[Batch], Tensor], random: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return what the batch costs with synthetic negatives, and what the operators should know of these."""
+        ...
+
+    def step(self) -> None:
+        """Learn from the batches that were costed since the last step."""
+        ...
+
+    def end_epoch(self) -> None:
+        """Take note that every query was seen once more."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that a checkpoint must keep, empty where nothing is learnt."""
+        ...
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the state of a checkpoint."""
+        ...
 
 
-def mochi(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synthetic:
-    """Half as ``mix``, half mixed with the query itself, ``norm(β q + (1-β) n)``, β uniform in (0, ½).
-
-    MoCHi (Kalantidis et al., arXiv 2010.01028): the second half is harder than any negative, its parents' cosine being
-    that of the one negative mixed.
-    """
-    half = settings.synthetic // 2
-    nearest, cosines = _hardest(batch, settings.hardest)
-    made = _mix_pairs(nearest, cosines, settings.synthetic - half, random)
-    drawn = _draw(cosines, half, random)
-    share = torch.rand(drawn.shape, generator=random, dtype=nearest.dtype)[..., None] / 2
-    queries = batch.queries.detach().to(nearest.dtype)[:, None, :]
-    rows = normalize(share * queries + (1 - share) * _rows(nearest, drawn), dim=2)
-    parents = torch.cat([made.parents, cosines.gather(1, drawn)], dim=1)
-    return Synthetic(torch.cat([made.rows, rows], dim=1), parents)
-
-
-def audit_synthetic(synthetic: Synthetic, batch: Batch) -> dict[str, float]:
-    """Return the share of the synthetic negatives that are nearer to their query than both of their parents
-    (``harder``), and the mean cosines of synthetic negatives and of each query's nearest real one."""
-    queries = batch.queries.detach().to(synthetic.rows.dtype)
-    cosines = torch.einsum("bd,bkd->bk", queries, synthetic.rows)
-    real = batch.cosines().detach().masked_fill(~batch.negatives, -torch.inf).amax(dim=1)
-    return {
-        "harder": float((cosines > synthetic.parents + 1e-6).double().mean()),
-        "synthetic_cosine": float(cosines.mean()),
-        "nearest_cosine": float(real.mean()),
-    }
-
-
-def _hardest(batch: Batch, count: int) -> tuple[Tensor, Tensor]:
-    """Return (B, s, d) rows and (B, s) cosines of each query's nearest negatives, -inf where it has fewer than s."""
-    with torch.no_grad():
-        cosines = batch.cosines().float().masked_fill(~batch.negatives, -torch.inf)
-        values, places = cosines.topk(min(count, cosines.shape[1]), dim=1)
-        return batch.documents[places].float(), values
-
-
-def _mix_pairs(nearest: Tensor, cosines: Tensor, count: int, random: torch.Generator) -> Synthetic:
-    """Mix ``count`` pairs drawn of each query's nearest negatives (B, s, d) with their cosines (B, s)."""
-    first, second = (_draw(cosines, count, random) for _ in range(2))
-    share = torch.rand(first.shape, generator=random, dtype=nearest.dtype)[..., None]
-    rows = normalize(share * _rows(nearest, first) + (1 - share) * _rows(nearest, second), dim=2)
-    return Synthetic(rows, torch.maximum(cosines.gather(1, first), cosines.gather(1, second)))
-
-
-def _draw(cosines: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """Return (B, k) places drawn evenly, with replacement, among the negatives that a query has."""
-    weights = cosines.isfinite().float()
-    return torch.multinomial(weights, count, replacement=True, generator=random)
-
-
-def _rows(nearest: Tensor, places: Tensor) -> Tensor:
-    return nearest.gather(1, places[..., None].expand(-1, -1, nearest.shape[2]))
-
-
-SYNTHESES: dict[str, Synthesis] = {"mix": mix, "mochi": mochi}
+SYNTHESES: dict[str, Callable[[LossSettings, int, int], Synthesis]] = {
+    "mix": lambda settings, dimension, seed: Mixing(mix, settings),
+    "mochi": lambda settings, dimension, seed: Mixing(mochi, settings),
+    "gca": Gca,
+}
+"""Each makes its member from the settings, the encoder's dimension and a seed."""

@@ -123,12 +123,14 @@ def test_training_raises_the_held_out_measure_and_leaves_the_documents_alone(
     assert trained.history[1].loss > trained.history[-1].loss > 0  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("killed_at", [(3,), (8,), (17, 40)])
+@pytest.mark.parametrize(
+    ("killed_at", "synthesis"), [((3,), "none"), ((8,), "none"), ((17, 40), "none"), ((17, 40), "gca")]
+)
 def test_a_killed_training_continues_to_the_same_result(
-    spec: EncoderSpec, home: Home, tmp_path: Path, killed_at: tuple[int, ...]
+    spec: EncoderSpec, home: Home, tmp_path: Path, killed_at: tuple[int, ...], synthesis: str
 ) -> None:
     documents = matrix()
-    settings = replace(SETTINGS, epochs=3)
+    settings = replace(SETTINGS, epochs=3, synthesis=synthesis, synthetic=4)
     whole = load_query_encoder(spec, home)
     expected = train(whole, documents, examples(), score_on(documents), settings, tmp_path / "whole", silent)
     for step in killed_at:
@@ -324,6 +326,7 @@ def test_batches_save_most_of_the_padding() -> None:
         ({"warmup": 1.0}, "warmup is a share of the steps"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 to below 1"),
         ({"seed": -1}, "seed must be 0 to"),
+        ({"loss": "hybrid", "synthesis": "mix"}, "loss 'hybrid' reads lengths, which synthetic negatives have not"),
     ],
 )
 def test_impossible_settings_are_refused(changed: dict[str, object], message: str) -> None:
@@ -338,6 +341,8 @@ SYSTEMS = {
     "histogram beside a softmax": {"loss": {"full_softmax": 1.0, "histogram": 0.5}},
     "mix": {"loss": "hard_debiased", "synthesis": "mix", "synthetic": 4, "hardest": 8},
     "mochi": {"loss": "infonce", "synthesis": "mochi", "synthetic": 4, "hardest": 8},
+    "gca": {"loss": "infonce", "synthesis": "gca", "synthetic": 4},
+    "gca over the corpus": {"loss": "full_softmax", "synthesis": "gca", "synthetic": 4},
     "from easy to hard": {"loss": "infonce", "negatives": (("random",), ("in_batch",), ("live",))},
     "a head": {"form": "head:8", "loss": "full_softmax"},
     "low rank": {"form": "lora:8", "loss": "full_softmax", "learning_rate": 2e-2, "epochs": 24},
@@ -386,6 +391,10 @@ def test_every_system_learns(name: str, spec: EncoderSpec, home: Home, tmp_path:
     assert trained.best.score > 1.5 * trained.before.score
     if settings.synthesis != "none":
         assert set(trained.history[-1].audit) >= {"harder", "synthetic_cosine", "nearest_cosine"}
+    if settings.synthesis == "gca":
+        audits = [entry.audit for entry in trained.history[1:]]
+        assert audits[0]["pull"] > 0.999 > audits[-1]["pull"] > 0
+        assert audits[0]["synthetic_weight"] < 0.001 < 0.5 < audits[-1]["synthetic_weight"]
     if "hard_debiased" in settings.losses:
         assert 0 <= trained.history[-1].audit["clamped"] <= 1
 

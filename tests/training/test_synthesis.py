@@ -9,26 +9,68 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.training.test_losses import problem
 from training.batch import Batch
 from training.loss_settings import LossSettings
-from training.synthesis import SYNTHESES, Synthetic, audit_synthetic, mix, mochi
+from training.losses import LOSSES
+from training.synthesis import SYNTHESES
+from training.synthesis_mix import mix, mochi
+from training.synthetic import Synthetic, audit_synthetic
 
 SETTINGS = LossSettings(synthetic=6, hardest=5)
 
 
 def made(name: str, batch: Batch, seed: int = 0, settings: LossSettings = SETTINGS) -> Synthetic:
-    return SYNTHESES[name](batch, settings, torch.Generator().manual_seed(seed))
+    synthesis = SYNTHESES[name](settings, batch.documents.shape[1], seed)
+    return synthesis.make(batch, batch.negatives, torch.Generator().manual_seed(seed))
+
+
+def with_a_farther_negative(batch: Batch) -> Batch:
+    """The first query's only positive is itself: all of its negatives are farther away, as all that is made needs."""
+    documents = batch.documents.clone()
+    documents[0] = batch.queries[0]
+    positives = batch.positives.clone()
+    positives[0] = False
+    positives[:, 0] = False
+    positives[0, 0] = True
+    positives[1:, 1] = True
+    negatives = batch.negatives & ~positives
+    negatives[:, 0] = False
+    return replace(batch, documents=documents, positives=positives, negatives=negatives)
+
+
+@pytest.mark.parametrize("name", SYNTHESES)
+def test_what_is_made_counts_and_the_document_side_does_not_change(name: str) -> None:
+    batch = problem(4)
+    queries = batch.queries.clone().requires_grad_()
+    batch = replace(batch, queries=queries)
+    before = batch.documents.clone()
+    synthesis = SYNTHESES[name](replace(SETTINGS, temperature=0.2), batch.documents.shape[1], 1)
+    seen: list[Batch] = []
+
+    def loss(costed: Batch) -> Tensor:
+        seen.append(costed)
+        return LOSSES["infonce"](costed, SETTINGS)
+
+    cost, audit = synthesis.cost(batch, batch.negatives, loss, torch.Generator().manual_seed(0))
+    assert queries.grad is None  # what learns along does not touch the encoder
+    cost.backward()  # type: ignore[no-untyped-call]
+    assert queries.grad is not None
+    assert seen[-1].synthetic is not None
+    assert torch.equal(batch.documents, before)
+    assert batch.documents.grad is None
+    assert {"harder", "synthetic_cosine", "nearest_cosine"} <= audit.keys()
 
 
 @pytest.mark.parametrize("name", SYNTHESES)
 @given(seed=st.integers(0, 1000), hardest=st.integers(2, 60))
 @hypothesis_settings(max_examples=20, deadline=None)
 def test_rows_are_unit_without_gradient_and_the_same_for_the_same_seed(name: str, seed: int, hardest: int) -> None:
-    batch = problem(seed)
+    batch = with_a_farther_negative(problem(seed))
     batch = replace(batch, queries=batch.queries.clone().requires_grad_())
-    settings = replace(SETTINGS, hardest=hardest)
+    settings = replace(SETTINGS, hardest=hardest, synthetic=6)
     synthetic = made(name, batch, seed, settings)
     assert synthetic.rows.shape == (len(batch.queries), 6, batch.documents.shape[1])
     assert synthetic.parents.shape == synthetic.rows.shape[:2]
