@@ -134,6 +134,7 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
             console.print(table("", *reports.slice_table(version), right=["queries", "before", "after", "difference"]))
     console.print(f"leakage: {escape(result['leakage']['told'])}", soft_wrap=True)
     whole = " · ".join(result["composition"]["reason"].splitlines())
+    console.print(escape(_fusion(result["composition"])), soft_wrap=True)
     console.print(f"published: {result['release'] or 'nothing'}; {escape(whole)}", soft_wrap=True)
     console.print(f"[dim]{result['seconds']:.1f} s[/dim]")
 
@@ -143,6 +144,25 @@ def verdict(console: Console, reason: str) -> None:
     for line in reason.splitlines():
         told = escape(line).replace("warning:", "[yellow]warning:[/yellow]")
         console.print(f"   {told}", soft_wrap=True)
+
+
+def _fusion(composition: Mapping[str, Any]) -> str:
+    """Say in a line what was learned of the fusion, and what became of it."""
+    learned, verdict = composition["learned"], composition["fusion"]
+    if learned is None:
+        return f"fusion by {_weighed(composition)}: no query was set aside to learn another with"
+    unseen = "" if learned["held_out"] is None else f", {learned['held_out']:.4f} on folds that took no part"
+    line = (
+        f"fusion learned on {learned['queries']} queries of {learned['split']}: {_weighed(learned)}, "
+        f"{learned['before']:.4f} → {learned['after']:.4f}{unseen}"
+    )
+    if verdict is None:
+        return f"{line}: no better than what is served"
+    return f"{line}: {'better' if verdict['promoted'] else 'kept out'} ({' · '.join(verdict['reason'].splitlines())})"
+
+
+def _weighed(fusion: Mapping[str, Any]) -> str:
+    return f"{fusion['method']} ({', '.join(f'{name} {weight:g}' for name, weight in fusion['weights'].items())})"
 
 
 def compared_chunkings(console: Console, result: Mapping[str, Any]) -> None:

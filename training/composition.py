@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from indexing.embedding import Progress
 from indexing.fusion import FUSIONS, Run, fuse
 from indexing.releases import Fusion
 from indexing.search import Searcher
-from mining.fusion_weights import GAIN, learn_fusion
+from mining.fusion_weights import GAIN, LearnedFusion, learn_fusion
 from mining.language import language
 from training.referee import Bench, BenchRuns, judge
 from training.splits import HeldOut
@@ -28,12 +29,14 @@ _FEWEST = 30
 class CompositionSettings:
     """What compositions are tried: every one of ``methods`` with weights of ``weights`` for each source.
 
-    The re-ranker is judged on at most ``reranker_queries`` of the verdict's queries (0: never) and for at most
-    ``reranker_seconds``.
+    Without a split that stops the training the share ``development`` of the training queries is set aside to choose
+    with (``training.splits``). Without methods the fusion stays, and nothing is set aside. The re-ranker is judged on
+    at most ``reranker_queries`` of the verdict's queries (0: never) and for at most ``reranker_seconds``.
     """
 
     methods: tuple[str, ...] = ("soft", "rrf")
     weights: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
+    development: float = 0.1
     reranker_queries: int = 150
     reranker_seconds: float = 300.0
 
@@ -43,6 +46,8 @@ class CompositionSettings:
                 raise ValueError(f"unknown fusion {name!r}; known are: {', '.join(FUSIONS)}")
         if not all(0.0 <= weight < float("inf") for weight in self.weights):
             raise ValueError(f"weights of a fusion must be 0 or above, not {self.weights}")
+        if not 0.0 <= self.development <= 0.5:
+            raise ValueError(f"development is a share of the training queries, 0 to 0.5, not {self.development}")
         if self.reranker_queries < 0 or not self.reranker_seconds > 0:
             raise ValueError("reranker_queries must be 0 or above and reranker_seconds above 0")
 
@@ -57,19 +62,41 @@ def fused_runs(sources: Mapping[str, BenchRuns], fusion: Fusion) -> BenchRuns:
     return fused
 
 
-def choose_fusion(
-    sources: Mapping[str, Run], stopping: HeldOut, served: Fusion, settings: CompositionSettings, rule: PromotionRule
-) -> Fusion:
-    """Return the best fusion of the sources' runs on the stopping queries, which decide nothing else here.
+@dataclass(frozen=True)
+class ChosenFusion:
+    """The fusion that was chosen, and what was ``learned`` on the queries of the split ``on``.
 
-    ``served`` itself comes back when nothing tried is better, also on those of the queries that took no part in the
-    choice.
+    ``fusion`` is the served one where what was learned is no better on those of the queries that took no part in it.
     """
+
+    fusion: Fusion
+    learned: LearnedFusion
+    on: str
+    queries: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was learned as JSON-able values."""
+        learned = self.learned
+        return {
+            "split": self.on,
+            "queries": self.queries,
+            "method": learned.fusion.method,
+            "weights": learned.fusion.weights,
+            "before": learned.before,
+            "after": learned.chosen,
+            "held_out": learned.held_out,
+        }
+
+
+def choose_fusion(
+    sources: Mapping[str, Run], held_out: HeldOut, served: Fusion, settings: CompositionSettings, rule: PromotionRule
+) -> ChosenFusion:
+    """Choose the best fusion of the sources' runs on held-out queries that decide nothing else here."""
     learned = learn_fusion(
-        sources, stopping.projection, stopping.groups, served, settings.methods, settings.weights, rule.measure
+        sources, held_out.projection, held_out.groups, served, settings.methods, settings.weights, rule.measure
     )
     unproven = learned.held_out is not None and learned.held_out <= learned.before + GAIN
-    return served if unproven else learned.fusion
+    return ChosenFusion(served if unproven else learned.fusion, learned, held_out.name, len(held_out.texts))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ DEPTH = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """The queries that judge: those that stop the training, those that decide, and the guard; None without such.
+    """The queries that judge: those that stop the training, those that decide, the guard, and those that were set aside
+    to choose the fusion; None without such.
 
     ``slices`` are those of the queries that decide.
     """
@@ -32,11 +33,17 @@ class Bench:
     verdict: HeldOut
     guard: HeldOut | None
     slices: Slices = field(default_factory=dict)
+    development: HeldOut | None = None
 
     @property
     def parts(self) -> dict[str, HeldOut]:
         """The parts that have queries, by name."""
-        parts = {"stopping": self.stopping, "verdict": self.verdict, "guard": self.guard}
+        parts = {
+            "stopping": self.stopping,
+            "verdict": self.verdict,
+            "guard": self.guard,
+            "development": self.development,
+        }
         return {name: part for name, part in parts.items() if part}
 
 

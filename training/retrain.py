@@ -2,8 +2,9 @@
 
 The story: give every judged query its part; train each encoder's query side in turn against the frozen document
 vectors; let the referee compare it, alone, with the served one on queries that took part in nothing; register it with
-the verdict; then put the promoted ones together, check that the whole is no worse, and publish once. A run that was
-killed continues: versions that exist are not trained again, and a training continues from its last checkpoint.
+the verdict; then learn the fusion of the promoted ones anew on queries that decide nothing, let the same referee judge
+it, check that the whole is no worse, and publish once. A run that was killed continues: versions that exist are not
+trained again, and a training continues from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.releases import Fusion, Release, publish, served
 from indexing.search import Searcher
 from mining.ledger import Ledger
-from training.composition import CompositionSettings, RerankerVerdict, choose_fusion, fused_runs, judge_reranker
+from training.composition import (
+    ChosenFusion,
+    CompositionSettings,
+    RerankerVerdict,
+    choose_fusion,
+    fused_runs,
+    judge_reranker,
+)
 from training.leakage import leakage_json
 from training.query_training import TrainSettings
 from training.referee import Bench, judge, verdict_json
@@ -36,9 +44,13 @@ _LOCK_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class CompositionOutcome:
-    """What became of the composition. ``fusion`` and ``release`` are verdicts on "fusion" runs, None where the same."""
+    """What became of the composition. ``fusion`` and ``release`` are verdicts on "fusion" runs, None where the same.
+
+    ``learned`` is None where no query was there to choose the fusion with.
+    """
 
     chosen: Fusion
+    learned: ChosenFusion | None
     fusion: Verdict | None
     reranker: RerankerVerdict | None
     release: Verdict | None
@@ -66,6 +78,7 @@ class RetrainReport:
             "composition": {
                 "method": composition.chosen.method,
                 "weights": composition.chosen.weights,
+                "learned": composition.learned.as_json() if composition.learned else None,
                 "fusion": verdict_json(composition.fusion) if composition.fusion else None,
                 "reranker": reranker and {"name": reranker.name, "reason": reranker.reason},
                 "release": verdict_json(composition.release) if composition.release else None,
@@ -101,7 +114,7 @@ def retrain(
     if needs_ledger and ledger is None:
         raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
-        splits = split_queries(searcher, catalogue, synthetic)
+        splits = split_queries(searcher, catalogue, synthetic, composition.development if composition.methods else 0.0)
         examples = build_examples(
             splits.train,
             splits.train_judgements,
@@ -149,10 +162,12 @@ def _compose(
         if outcome.verdict.promoted and release.encoders[outcome.version.encoder] != outcome.version.id
     }
     tell("choosing the fusion", 0, 1)
-    tuned = release.fusion
-    if bench.stopping is not None:
-        on_stopping: dict[str, Run] = {name: runs["stopping"] for name, runs in sources.after.items()}
-        tuned = choose_fusion(on_stopping, bench.stopping, release.fusion, settings, rule)
+    tuned, learned = release.fusion, None
+    choosing = "development" if bench.stopping is None else "stopping"
+    if settings.methods and choosing in bench.parts:
+        found: dict[str, Run] = {name: runs[choosing] for name, runs in sources.after.items()}
+        learned = choose_fusion(found, bench.parts[choosing], release.fusion, settings, rule)
+        tuned = learned.fusion
     served_runs = fused_runs(sources.before, release.fusion)
     fused = fused_runs(sources.after, release.fusion)
     fusion, fusion_verdict = release.fusion, None
@@ -172,13 +187,15 @@ def _compose(
     changes += [f"re-ranker {entered or 'none'}"] if entered != release.reranker else []
     whole = judge(served_runs, fused, bench, rule) if promoted or fusion != release.fusion else None
     if not changes:
-        return CompositionOutcome(fusion, fusion_verdict, reranker, None, "nothing is better than what is served"), None
+        return CompositionOutcome(
+            fusion, learned, fusion_verdict, reranker, None, "nothing is better than what is served"
+        ), None
     if whole is not None and not _is_no_worse(whole, rule):
         reason = f"parts are better, but the release as a whole would not be: {whole.reason}"
-        return CompositionOutcome(release.fusion, fusion_verdict, reranker, whole, reason), None
+        return CompositionOutcome(release.fusion, learned, fusion_verdict, reranker, whole, reason), None
     note = f"retrain: {', '.join(changes)}"
     proposed = replace(release, encoders={**release.encoders, **promoted}, fusion=fusion, reranker=entered, note=note)
-    return CompositionOutcome(fusion, fusion_verdict, reranker, whole, note), proposed
+    return CompositionOutcome(fusion, learned, fusion_verdict, reranker, whole, note), proposed
 
 
 def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:

@@ -97,7 +97,8 @@ class Session:
     @property
     def bench(self) -> Bench:
         """The queries that judge."""
-        return Bench(self.splits.stopping, self.splits.verdict, self.splits.guard, self.slices)
+        splits = self.splits
+        return Bench(splits.stopping, splits.verdict, splits.guard, self.slices, splits.development)
 
     def train_all(self) -> tuple[list[EncoderOutcome], Sources]:
         """Train one encoder after the other, then judge them all at once."""
@@ -249,7 +250,12 @@ def _kept_back(verdict: Verdict, withdrawn: str) -> Verdict:
 
 def counts(splits: Splits, examples: Examples) -> dict[str, Any]:
     """Return how many queries have which part, and what was left out, as JSON-able values."""
-    parts = {"stopping": splits.stopping, "verdict": splits.verdict, "guard": splits.guard}
+    parts = {
+        "stopping": splits.stopping,
+        "verdict": splits.verdict,
+        "guard": splits.guard,
+        "development": splits.development,
+    }
     return {
         "train": len(examples.examples),
         "without_passage": examples.without_passage,

@@ -1,7 +1,11 @@
-"""Which queries train, which stop the training, and which decide: no query ever has two of these parts."""
+"""Which queries train, which stop the training, which choose the fusion, and which decide.
+
+No query ever has two of these parts, but that those which stop the training choose the fusion too.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,11 +32,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a retraining. ``stopping`` and ``guard`` are None without such queries.
+    """The parts of a retraining. ``stopping``, ``development`` and ``guard`` are None without such queries.
 
-    ``leaks`` counts the training queries that were dropped because they nearly repeat a held-out one,
-    ``stopping_leaks`` the stopping queries that nearly repeat one that decides; ``copies`` names all of these pairs,
-    the stopping queries among them as ``train``, the most similar first.
+    ``development`` are training queries that were set aside, with which nothing is trained. ``leaks`` counts the
+    training queries that were dropped because they nearly repeat a held-out one, ``stopping_leaks`` the stopping
+    queries that nearly repeat one that decides; ``copies`` names all of these pairs, the stopping queries among them as
+    ``train``, the most similar first.
     """
 
     train: tuple[Query, ...]
@@ -44,15 +49,24 @@ class Splits:
     leaks: int
     stopping_leaks: int
     copies: tuple[Leak, ...] = ()
+    development: HeldOut | None = None
 
 
-def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = False) -> Splits:
+# Fewer queries than this choose nothing that holds.
+_FEWEST = 30
+
+
+def split_queries(
+    searcher: Searcher, catalogue: Catalogue, synthetic: bool = False, development: float = 0.0
+) -> Splits:
     """Give every judged query of the catalogue its part.
 
     The verdict is found on ``test`` where it is judged, else on ``dev``. Training stops by ``dev`` when the verdict is
-    on ``test``; else by nothing, for every training query that is set aside is one less to learn from. What people
-    found relevant in a review is judged too, of training queries alone. With ``synthetic`` the generated queries train
-    as well; they can have no other part. Raises SpecmineError when a part would be empty.
+    on ``test``; else by nothing, for every training query that is set aside is one less to learn from. Then the share
+    ``development`` of the training queries is set aside to choose the fusion with: always the same ones, those that
+    come in later being drawn for themselves; none where they would be fewer than 30. What people found relevant in a
+    review is judged too, of training queries alone. With ``synthetic`` the generated queries train as well; they can
+    have no other part. Raises SpecmineError when a part would be empty.
     """
     renamed = present_names(searcher.documents)
 
@@ -83,6 +97,16 @@ def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = Fa
     if stopping is not None:
         kept, more = _without_copies(kept, _queries(stopping))
         copies += more
+    development_part: HeldOut | None = None
+    if stopping is None:
+        drawn = [query for query in kept if query.split == "train" and _draw(query.id) < development]
+        found = _held_out(searcher, "train", drawn, judgements)
+        if found is not None and len(found.texts) >= _FEWEST:
+            development_part = found
+            others = [query for query in kept if query.id not in found.texts]
+            kept, more = _without_copies(others, _queries(found))
+            copies += more
+    aside = len(development_part.texts) if development_part else 0
     if not kept:
         raise SpecmineError(
             "no training query is left: import a train split with `specmine judgements import`, or let synthetic ones "
@@ -98,9 +122,10 @@ def split_queries(searcher: Searcher, catalogue: Catalogue, synthetic: bool = Fa
         stopping,
         verdict,
         guard,
-        leaks=len(train) - len(kept),
+        leaks=len(train) - aside - len(kept),
         stopping_leaks=len({copy.train for copy in stopping_copies}),
         copies=tuple(sorted([*copies, *stopping_copies], key=lambda copy: (-copy.similarity, copy.train))),
+        development=development_part,
     )
 
 
@@ -119,6 +144,11 @@ def _held_out(
 
 def _judged_chunks(searcher: Searcher, judgements: Iterable[Judgement]) -> Iterator[Chunk]:
     return searcher.chunks.of_documents(judgement.document for judgement in judgements)
+
+
+def _draw(query: str) -> float:
+    """Return a number in [0, 1) that depends on a query's id alone."""
+    return int.from_bytes(hashlib.blake2b(query.encode(), digest_size=8).digest()) / 2**64
 
 
 def _without_copies(queries: Sequence[Query], held_out: Sequence[Query]) -> tuple[list[Query], list[Leak]]:

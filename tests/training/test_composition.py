@@ -55,7 +55,7 @@ def quality(sources: Mapping[str, Run], fusion: Fusion) -> float:
 def test_a_source_that_only_disturbs_loses_its_weight() -> None:
     sources = {"good": source(1, 0.9), "bad": source(2, 0.0)}
     served = Fusion("soft", {"good": 1.0, "bad": 3.0})
-    chosen = choose_fusion(sources, held_out(), served, SETTINGS, RULE)
+    chosen = choose_fusion(sources, held_out(), served, SETTINGS, RULE).fusion
     assert chosen.weights["good"] > chosen.weights["bad"]
     assert quality(sources, chosen) > quality(sources, served) + 0.3
     assert quality(sources, chosen) == quality(sources, Fusion("soft", {"good": 1.0}))
@@ -64,7 +64,9 @@ def test_a_source_that_only_disturbs_loses_its_weight() -> None:
 def test_what_is_served_stays_when_nothing_is_better() -> None:
     sources = {"good": source(1, 0.9)}
     served = Fusion("soft", {"good": 1.0})
-    assert choose_fusion(sources, held_out(), served, SETTINGS, RULE) is served
+    chosen = choose_fusion(sources, held_out(), served, SETTINGS, RULE)
+    assert chosen.fusion is served
+    assert (chosen.on, chosen.queries) == ("dev", 40)
 
 
 def test_two_sources_that_err_independently_are_both_used() -> None:
@@ -79,7 +81,7 @@ def test_two_sources_that_err_independently_are_both_used() -> None:
             for query in QUERIES
         }
     served = Fusion("soft", {"one": 1.0, "two": 0.0})
-    chosen = choose_fusion(sources, held_out(), served, SETTINGS, RULE)
+    chosen = choose_fusion(sources, held_out(), served, SETTINGS, RULE).fusion
     assert all(chosen.weights.values())
     assert quality(sources, chosen) > quality(sources, served) + 0.1
 
@@ -155,6 +157,7 @@ def test_a_reranker_is_not_asked_about_a_language_it_cannot_judge() -> None:
         ({"methods": ("vote",)}, "unknown fusion 'vote'; known are: soft, zscore, rank"),
         ({"weights": (1.0, -1.0)}, "weights of a fusion must be 0 or above"),
         ({"reranker_queries": -1}, "reranker_queries must be 0 or above"),
+        ({"development": 0.6}, "development is a share of the training queries, 0 to 0.5, not 0.6"),
         ({"reranker_seconds": 0.0}, "reranker_seconds above 0"),
     ],
 )

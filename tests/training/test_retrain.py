@@ -145,6 +145,26 @@ def test_a_harmful_training_is_registered_and_not_published(world: Any) -> None:
     assert quality(world) == best
 
 
+def test_the_fusion_is_learned_on_training_queries_that_were_set_aside(world: Any) -> None:
+    with world.home.exclusive():
+        publish(world.home, replace(served(world.home), fusion=Fusion("soft", {"one": 1.0, "two": 0.0, "bm25": 1.0})))
+    composition = CompositionSettings(methods=("soft",), weights=(0.0, 1.0), development=0.3, reranker_queries=0)
+    report = run(world, composition=composition).as_json()
+    queries, found = report["queries"], report["composition"]
+    assert queries["development"]["split"] == "train"
+    assert queries["train"] + queries["development"]["queries"] + queries["leaks"] == 200
+    learned = found["learned"]
+    assert (learned["split"], learned["queries"]) == ("train", queries["development"]["queries"])
+    assert learned["weights"]["two"] == 1.0
+    assert learned["held_out"] > learned["before"]
+    # Judged like an encoder, on the queries that decide, and published with the encoders.
+    assert found["fusion"]["queries"] == 40
+    assert found["fusion"]["promoted"]
+    assert served(world.home).fusion == Fusion("soft", learned["weights"])
+    assert "fusion by soft" in served(world.home).note
+    assert quality(world)["fusion"] == pytest.approx(found["release"]["after"])
+
+
 def test_a_killed_retraining_goes_on_with_the_next_encoder(world: Any) -> None:
     def kill(stage: str, done: int, total: int) -> None:
         if stage == "training two" and done == 20:

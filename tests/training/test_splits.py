@@ -31,6 +31,35 @@ def test_with_a_test_split_test_decides_and_dev_stops(world: Any) -> None:
     assert len(splits.train) == 200
 
 
+def test_a_share_of_train_is_set_aside_to_choose_with_where_nothing_else_is(world: Any) -> None:
+    whole = split_queries(world.searcher(), world.catalogue)
+    splits = split_queries(world.searcher(), world.catalogue, development=0.3)
+    assert whole.development is None
+    assert splits.development is not None
+    aside, train = set(splits.development.texts), {query.id for query in splits.train}
+    assert splits.development.name == "train"
+    assert 40 <= len(aside) <= 80  # .3 of 200, drawn one by one
+    assert aside.isdisjoint(train)
+    assert aside | train | {query.id for query in whole.train} == {query.id for query in whole.train}
+    assert splits.leaks == 200 - len(aside) - len(train)  # those that nearly repeat one that was set aside
+    assert splits.train_projection.units.keys() == train
+    assert aside == {query for query in aside if splits.development.projection.units[query]}
+    more = split_queries(world.searcher(), world.catalogue, development=0.4)
+    assert more.development is not None
+    assert aside < set(more.development.texts)  # each query is drawn for itself
+    few = split_queries(world.searcher(), world.catalogue, development=0.05)
+    assert few.development is None
+    assert len(few.train) == 200
+
+
+def test_nothing_is_set_aside_where_dev_stops(world: Any) -> None:
+    test = [Query("t", "something else entirely", "test")]
+    world.catalogue.import_split("test", test, [Judgement("t", "d005.txt")])
+    splits = split_queries(world.searcher(), world.catalogue, development=0.3)
+    assert splits.development is None
+    assert len(splits.train) == 200
+
+
 def test_near_copies_of_held_out_queries_are_dropped_and_counted(world: Any) -> None:
     catalogue = world.catalogue
     texts = {split: [query.text for query in catalogue.queries(split)] for split in ("train", "dev", "guard")}
@@ -89,6 +118,7 @@ def test_synthetic_queries_train_only_when_told_and_never_decide(world: Any) -> 
     assert told.leaks == 1  # the one that repeats a held-out query
     # What answers a synthetic query counts as seen in training.
     assert queries[0].query.id in told.train_projection.units
-    for held in (without.verdict, told.verdict, without.guard, told.guard):
+    aside = split_queries(world.searcher(), catalogue, synthetic=True, development=0.5).development
+    for held in (without.verdict, told.verdict, without.guard, told.guard, aside):
         assert held is not None
         assert made.isdisjoint(held.texts)
