@@ -5,7 +5,7 @@
 Rows that do harm: heads trained with shuffled labels; with the hardest passages of each query as its negatives,
 judged ones and their siblings among them (false negatives that nothing filters); with a learning rate a hundred times
 too high; with all three. Each is compared with the untrained encoder, and must be refused for every seed. The row
-"proper" is the same training without any harm: a referee that refuses everything would be of no use.
+"proper" is such a training without any harm, on all training queries: a referee that refuses everything is of no use.
 
 Rows without effect. An effect of zero must be zero whatever the queries, so these rows compare two systems that were
 made in the same way by different seeds: exchanging them changes nothing but the sign of the gain, and its expectation
@@ -53,6 +53,7 @@ RATE = 1e-2
 HARMFUL_QUERIES, NULL_QUERIES = 1000, 250
 HARDEST = 8
 DEPTH = 50  # the first ten ranks are measured, and a judged place may have several passages
+NOISE = "noise against noise"
 Values = dict[str, float]
 """Query → the measure that decides."""
 
@@ -154,7 +155,7 @@ def harmful(bench: Bench) -> dict[str, Callable[[int], Values]]:
         return unfiltered(bench, part(seed))
 
     return {
-        "proper": lambda seed: bench.trained(part(seed), seed),
+        "proper": lambda seed: bench.trained(bench.examples, seed),
         "shuffled labels": lambda seed: bench.trained(shuffled(part(seed), seed), seed),
         "false negatives unfiltered": lambda seed: bench.trained(hardest(seed), seed, loss="lce"),
         "learning rate × 100": lambda seed: bench.trained(part(seed), seed, learning_rate=100 * RATE),
@@ -181,9 +182,14 @@ def without_effect(bench: Bench, strength: float) -> dict[str, Callable[[int], t
 
     return {
         "same training, other seed": other_seed,
-        "noise against noise": lambda seed: (bench.noisy(2 * seed, strength), bench.noisy(2 * seed + 1, strength)),
+        NOISE: lambda seed: (bench.noisy(2 * seed, strength), bench.noisy(2 * seed + 1, strength)),
         "shuffled labels, small steps": small_steps,
     }
+
+
+def noise_row(bench: Bench, strength: float) -> str:
+    """Return the name of the row of noise of this strength in an encoder's head."""
+    return f"{NOISE} {strength:g}, {bench.name}"
 
 
 def remembered(folder: Path, seed: int, make: Callable[[], object]) -> object:
@@ -267,7 +273,7 @@ def main() -> None:
     for name, both in without_effect(bench, arguments.strength).items():
         if wanted and name not in wanted:
             continue
-        folder = scratch / (name if "noise" not in name else f"{name} {arguments.strength:g}")
+        folder = scratch / (noise_row(bench, arguments.strength) if name == NOISE else name)
         pairs = [
             remembered(folder, seed, lambda both=both, seed=seed: both(seed))  # type: ignore[misc]
             for seed in range(arguments.null_seeds)
@@ -280,7 +286,7 @@ def main() -> None:
         together = [
             [
                 remembered(
-                    scratch / f"noise against noise {arguments.strength:g}, {one.name}",
+                    scratch / noise_row(one, arguments.strength),
                     seed,
                     lambda one=one, seed=seed: (  # type: ignore[misc]
                         one.noisy(2 * seed, arguments.strength),
