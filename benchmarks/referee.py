@@ -172,7 +172,7 @@ def without_effect(bench: Bench, strength: float) -> dict[str, Callable[[int], t
         return bench.part(seed, NULL_QUERIES)
 
     def small_steps(seed: int) -> tuple[Values, Values]:
-        after = bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 1000)
+        after = bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 30)
         bench.reset()
         return bench.measured(), after
 

@@ -71,7 +71,9 @@ def diff(console: Console, result: Mapping[str, Any]) -> None:
         names = list(next(means for _, _, means in _by_part(result["measures"])))
         console.print(table("", ["version", "queries", *names], measured, right=names))
     if not result["comparable"]:
-        console.print("[yellow]not measured on the same queries and document vectors: do not compare[/yellow]")
+        console.print(
+            "[yellow]not known to be measured on the same queries and document vectors: do not compare[/yellow]"
+        )
 
 
 def exported(console: Console, result: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
 ) -> None:
     from flows.evaluate import evaluate
     from flows.ingest import ingest
+    from flows.monitor import monitor
     from flows.reindex import reindex
     from flows.stages import catalogue
 
@@ -77,6 +78,10 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
     again = reindex(config=config)
     assert again["release"] == "r0003"
     assert "max\\_tokens 240 → 40" in artifact("reindex-summary").data
+
+    watched = monitor(config=config)
+    assert (watched["served"], watched["fell"], watched["test"]) == ("r0003", False, None)  # cut anew: incomparable
+    assert "The served release stands" in artifact("monitoring").data
 
 
 def test_chunkings_are_compared_with_their_tables_as_an_artifact(
