@@ -10,10 +10,10 @@ too high; with all three. Each is compared with the untrained encoder, and must 
 Rows without effect. An effect of zero must be zero whatever the queries, so these rows compare two systems that were
 made in the same way by different seeds: exchanging them changes nothing but the sign of the gain, and its expectation
 is 0. "same training, other seed": two heads trained on different parts of the training queries in different order.
-"noise against noise": two heads of random numbers. "noise, three encoders": such a pair for each of three encoders,
-judged at once as in a retraining; promoted where any of the three is, with Holm's correction and, to see what it is
-good for, without. "shuffled labels, small steps" compares a head that learned next to nothing from random labels with
-the untrained encoder: its expected gain is not above 0. At most 1 in 20 may be promoted.
+"noise against noise": two heads of random numbers. "shuffled labels, small steps" compares a head that learned next to
+nothing from random labels with the untrained encoder: its expected gain is not above 0. At most 1 in 20 may be
+promoted. "any of three" takes three seeds of a row for three encoders that are retrained at once, and counts how often
+at least one is promoted, with Holm's correction and, to see what it is good for, without.
 
 What a frozen encoder gives below the head is computed once for each query. Every seed that is finished is a file below
 ``comparisons/referee`` of the home: a run that was cut off goes on, and processes with different ``--only`` share the
@@ -23,11 +23,12 @@ work. Intervals of shares are Clopper and Pearson's.
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean as mean
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ from evaluation.verdict import PromotionRule, Verdict, decide_all, find
 from flows.settings import load_settings
 from indexing.encoders import QueryEncoder
 from indexing.exact import exact_run
-from indexing.home import Home, read_json, write_json
+from indexing.home import read_json, write_json
 from indexing.releases import BASE, served
 from indexing.search import Searcher
 from training.query_training import TrainSettings, train
@@ -98,15 +99,18 @@ class Bench:
         run = exact_run(list(texts), self.vectors(list(texts.values())), [self.documents], self.chunk_ids, DEPTH)
         return measure(run, self.verdict.projection).column(self.rule.measure)
 
+    def untrained(self) -> Values:
+        """Measure the encoder as published."""
+        self.reset()
+        return self.measured()
+
     def trained(self, examples: Sequence[Example], seed: int, **changes: float | str) -> Values:
         """Train the head from nothing and measure it."""
         self.reset()
         given: dict[str, object] = {"loss": "full_softmax", "learning_rate": RATE, "epochs": 1, "batch_size": 32}
         settings = TrainSettings(form=FORM, precision="float32", seed=seed, **{**given, **changes})  # type: ignore[arg-type]
-        folder = self.scratch / f"unfinished-{self.name}-{seed}"
-        shutil.rmtree(folder, ignore_errors=True)
-        train(self.encoder, self.documents, examples, None, settings, folder, lambda stage, done, total: None)
-        shutil.rmtree(folder)
+        with TemporaryDirectory(dir=self.scratch, prefix="unfinished-") as folder:
+            train(self.encoder, self.documents, examples, None, settings, Path(folder), lambda stage, done, total: None)
         return self.measured()
 
     def noisy(self, seed: int, strength: float) -> Values:
@@ -137,11 +141,13 @@ def unfiltered(bench: Bench, examples: Sequence[Example]) -> list[Example]:
     bench.reset()
     queries = bench.vectors([example.text for example in examples])
     found = []
-    for example, query in zip(examples, queries, strict=True):
-        kept = example.positives[:1]
-        nearest = np.argsort(-(bench.documents @ query), kind="stable")[: HARDEST + 1]
-        negatives = np.sort(np.setdiff1d(nearest, kept)[:HARDEST]).astype(np.int64)
-        found.append(replace(example, positives=kept, masked=np.zeros(0, np.int64), ledger=negatives))
+    for first in range(0, len(queries), 100):
+        scores = queries[first : first + 100] @ bench.documents.T
+        nearest = np.argpartition(-scores, HARDEST, axis=1)[:, : HARDEST + 1]
+        for example, rows in zip(examples[first : first + 100], nearest, strict=True):
+            kept = example.positives[:1]
+            negatives = np.setdiff1d(rows, kept)[:HARDEST].astype(np.int64)
+            found.append(replace(example, positives=kept, masked=np.zeros(0, np.int64), ledger=negatives))
     return found
 
 
@@ -172,9 +178,7 @@ def without_effect(bench: Bench, strength: float) -> dict[str, Callable[[int], t
         return bench.part(seed, NULL_QUERIES)
 
     def small_steps(seed: int) -> tuple[Values, Values]:
-        after = bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 30)
-        bench.reset()
-        return bench.measured(), after
+        return bench.untrained(), bench.trained(shuffled(part(seed), seed), seed, learning_rate=RATE / 30)
 
     def other_seed(seed: int) -> tuple[Values, Values]:
         first, second = 2 * seed, 2 * seed + 1
@@ -192,12 +196,12 @@ def noise_row(bench: Bench, strength: float) -> str:
     return f"{NOISE} {strength:g}, {bench.name}"
 
 
-def remembered(folder: Path, seed: int, make: Callable[[], object]) -> object:
+def remembered(folder: Path, seed: int, make: Callable[[int], Any]) -> Any:
     """Return what a seed gave, made now or by an earlier run."""
     finished = folder / f"seed-{seed:03d}.json"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(finished, make())
+        write_json(finished, make(seed))
         print(f"{folder.name}, seed {seed}", flush=True)
     return read_json(finished)
 
@@ -227,6 +231,18 @@ def tell_row(name: str, judged: Sequence[Verdict], promoted: int, seeds: int) ->
     print(f"| {np.std(gains):.4f} | {sure} | {promoted} | {low:.1%} to {high:.1%} |", flush=True)
 
 
+def tell_rows(name: str, pairs: Sequence[tuple[Values, Values]], bench: Bench) -> None:
+    """Print the row of a system without effect: each seed alone, and three at once."""
+    alone = [verdict for pair in pairs for verdict in verdicts([pair], bench)]
+    tell_row(name, alone, sum(verdict.promoted for verdict in alone), len(alone))
+    places = range(0, len(pairs) - 2, 3)
+    lucky = sum(any(verdict.promoted for verdict in alone[first : first + 3]) for first in places)
+    tell_row(f"{name}: any of three, uncorrected", alone, lucky, len(places))
+    at_once = [verdicts(pairs[first : first + 3], bench) for first in places]
+    lucky = sum(any(verdict.promoted for verdict in family) for family in at_once)
+    tell_row(f"{name}: any of three, Holm", alone, lucky, len(places))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path)
@@ -238,70 +254,34 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings(arguments.config)
     home = settings.open_home()
-    scratch = Home(home.root / "comparisons" / "referee").root
+    scratch = home.root / "comparisons" / "referee"
     scratch.mkdir(parents=True, exist_ok=True)
     searcher = Searcher.open(home, settings.index(), served(home))
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
     chunks = list(searcher.chunks.values())
     examples = build_examples(splits.train, splits.train_judgements, splits.train_projection, chunks, None, False)
-
-    def bench_of(name: str) -> Bench:
-        return Bench(
-            name,
-            searcher.load_encoder(name, BASE),
-            searcher.document_vectors(name),
-            searcher.chunk_ids,
-            splits.verdict,
-            examples.examples,
-            scratch,
-            settings.promotion,
-        )
-
-    bench = bench_of(arguments.encoder)
-    wanted = arguments.only
+    bench = Bench(
+        arguments.encoder,
+        searcher.load_encoder(arguments.encoder, BASE),
+        searcher.document_vectors(arguments.encoder),
+        searcher.chunk_ids,
+        splits.verdict,
+        examples.examples,
+        scratch,
+        settings.promotion,
+    )
     print("\n| row | seeds | mean gain | gains | their spread | p ≤ .05 and better | promoted | 95 % interval |")
     print("|---|---:|---:|---|---:|---:|---:|---|", flush=True)
-    for name, make in harmful(bench).items():
-        if wanted and name not in wanted:
-            continue
-        judged = []
-        for seed in range(arguments.harmful_seeds):
-            after = remembered(scratch / name, seed, lambda make=make, seed=seed: make(seed))  # type: ignore[misc]
-            before = remembered(scratch / "untrained", 0, lambda: (bench.reset(), bench.measured())[1])
-            judged += verdicts([(before, after)], bench)  # type: ignore[list-item]
-        tell_row(name, judged, sum(verdict.promoted for verdict in judged), len(judged))
+    before: Values = remembered(scratch / "untrained", 0, lambda seed: bench.untrained())
+    for name, after in harmful(bench).items():
+        if not arguments.only or name in arguments.only:
+            found = [remembered(scratch / name, seed, after) for seed in range(arguments.harmful_seeds)]
+            judged = [verdict for values in found for verdict in verdicts([(before, values)], bench)]
+            tell_row(name, judged, sum(verdict.promoted for verdict in judged), len(judged))
     for name, both in without_effect(bench, arguments.strength).items():
-        if wanted and name not in wanted:
-            continue
-        folder = scratch / (noise_row(bench, arguments.strength) if name == NOISE else name)
-        pairs = [
-            remembered(folder, seed, lambda both=both, seed=seed: both(seed))  # type: ignore[misc]
-            for seed in range(arguments.null_seeds)
-        ]
-        judged = [verdict for pair in pairs for verdict in verdicts([pair], bench)]  # type: ignore[list-item]
-        tell_row(folder.name, judged, sum(verdict.promoted for verdict in judged), len(judged))
-    three = "noise, three encoders"
-    if not wanted or three in wanted:
-        benches = [bench_of(part.spec.name) for part in searcher.generation.encoders]
-        together = [
-            [
-                remembered(
-                    scratch / noise_row(one, arguments.strength),
-                    seed,
-                    lambda one=one, seed=seed: (  # type: ignore[misc]
-                        one.noisy(2 * seed, arguments.strength),
-                        one.noisy(2 * seed + 1, arguments.strength),
-                    ),
-                )
-                for one in benches
-            ]
-            for seed in range(arguments.null_seeds)
-        ]
-        at_once = [verdicts(pairs, bench) for pairs in together]  # type: ignore[arg-type]
-        alone = [[verdicts([pair], bench)[0] for pair in pairs] for pairs in together]  # type: ignore[list-item]
-        for name, found in ((f"{three}, Holm", at_once), (f"{three}, uncorrected", alone)):
-            any_of = sum(any(verdict.promoted for verdict in family) for family in found)
-            tell_row(name, [verdict for family in found for verdict in family], any_of, len(found))
+        if not arguments.only or name in arguments.only:
+            row = noise_row(bench, arguments.strength) if name == NOISE else name
+            tell_rows(row, [remembered(scratch / row, seed, both) for seed in range(arguments.null_seeds)], bench)
 
 
 if __name__ == "__main__":
