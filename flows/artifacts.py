@@ -14,6 +14,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 
 from flows import reports
 from flows.show_queries import generator_rows
+from flows.show_rerankers import COMBINATIONS, combination_rows
 
 _LONGEST_LIST = 100
 _LONGEST_CELL = 300
@@ -53,6 +54,11 @@ def monitoring(report: Mapping[str, Any]) -> None:
     """Write whether the served release stands."""
     title = "# The served release fell" if report["fell"] else "# The served release stands"
     _create("monitoring", f"{title}\n\n{_escaped(report['reason'])}", f"release {report['served']}")
+
+
+def reranker_verdict(report: Mapping[str, Any]) -> None:
+    """Write the verdict on a retrained re-ranker, and what its use was chosen from."""
+    _create("verdict-re-ranker", reranker_markdown(report), report["version"])
 
 
 def reindex_summary(report: Mapping[str, Any]) -> None:
@@ -147,6 +153,32 @@ def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | No
             "## Similarity of queries to their passages and to others",
             f"![similarity before and after]({picture})",
         ]
+    return "\n\n".join(parts)
+
+
+def reranker_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of the artifact about a re-ranker."""
+    rows = []
+    for name, verdict in report["verdicts"].items():
+        if verdict is None:
+            rows.append((name, "", "", "", "not judged"))
+            continue
+        low, high = verdict["interval"]
+        told = "promoted" if verdict["promoted"] else "kept"
+        rows.append((name, f"{verdict['before']:.4f}", f"{verdict['after']:.4f}", f"{low:+.4f} to {high:+.4f}", told))
+    evaluations = [
+        (entry["step"], f"{entry['held_out']:.4f}", f"{entry['first']:.3f}") for entry in report["training"]["history"]
+    ]
+    parts = [
+        f"# Re-ranker `{report['version']}`: {'published' if report['release'] else 'kept as it was'}",
+        _table(["language", "before", "after", "interval", "verdict"], rows),
+        *(_escaped(line) for line in report["reason"].splitlines()),
+        "## Passages read, and how the scores are put together, on held-out training queries",
+        f"fused: {report['held_out']['fused']:.4f}",
+        _table(COMBINATIONS, combination_rows(report)),
+        "## Training",
+        _table(["step", "held-out loss", "judged passage first"], evaluations),
+    ]
     return "\n\n".join(parts)
 
 

@@ -17,6 +17,7 @@ from cyclopts.exceptions import CycloptsError
 from flows.cli_ledgers import ledger, review
 from flows.cli_parameters import Given, Orchestrated
 from flows.cli_queries import judgements, queries
+from flows.cli_rerankers import reranker as rerankers
 from flows.cli_versions import versions
 from flows.output import Session
 
@@ -39,6 +40,7 @@ app.command(judgements)
 app.command(queries)
 app.command(versions)
 app.command(compare)
+app.command(rerankers)
 app.command(models)
 
 
@@ -125,17 +127,24 @@ def mine(*, like: str | None = None, prefect: Orchestrated = None, session: Give
 
 
 @app.command
-def retrain(*, prefect: Orchestrated = None, session: Given) -> None:
+def retrain(
+    *, reranker: Annotated[bool, Parameter(negative="")] = False, prefect: Orchestrated = None, session: Given
+) -> None:
     """Retrain the query encoders on the newest ledger; publish what is proven better.
 
     Parameters
     ----------
+    reranker
+        Retrain the re-ranker instead, from the pretrained cross-encoder.
     prefect
         Run as a flow, or not; by default when a Prefect API is configured.
     """
     from flows import commands
 
-    commands.retrain(session, prefect)
+    if reranker:
+        commands.retrain_reranker(session, prefect)
+    else:
+        commands.retrain(session, prefect)
 
 
 @app.command
@@ -174,7 +183,7 @@ def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given)
 
 @app.command
 def promote(version: str, *, session: Given) -> None:
-    """Serve a version of a query encoder.
+    """Serve a version of a query encoder, or of the re-ranker.
 
     Parameters
     ----------

@@ -114,6 +114,23 @@ def retrain(session: Session, prefect: bool | None) -> None:
     session.emit(result, lambda console: show.retrain(console, result))
 
 
+def retrain_reranker(session: Session, prefect: bool | None) -> None:
+    """Retrain the re-ranker."""
+    from flows import show_rerankers
+
+    settings = load_settings(session.config)
+    if as_flow(prefect):
+        from flows.retrain_reranker import retrain_reranker as flow
+
+        result = flow(config_of(settings))
+    else:
+        from flows import stages
+
+        with session.progress() as tell:
+            result = stages.retrain_reranker(settings, tell)
+    session.emit(result, lambda console: show_rerankers.retrained(console, result))
+
+
 def lifecycle(session: Session, paths: Sequence[Path], prune: bool, prefect: bool | None) -> None:
     """Ingest, mine, retrain, evaluate."""
     settings = load_settings(session.config)
@@ -196,7 +213,7 @@ def releases(session: Session) -> None:
             release.id,
             release.created,
             ", ".join(f"{name} {version}" for name, version in release.encoders.items()),
-            release.reranker,
+            str(release.reranker or "none"),
             release.note,
         ]
         for release in every

@@ -59,6 +59,7 @@ class Schedules:
     evaluate: Scheduled = None
     mine: Scheduled = None
     retrain: Scheduled = None
+    retrain_reranker: Scheduled = None
     reindex: Scheduled = None
     lifecycle: Scheduled = None
     compare_chunking: Scheduled = None

@@ -23,6 +23,7 @@ from flows.monitor import monitor
 from flows.output import Session, table
 from flows.reindex import reindex
 from flows.retrain import retrain
+from flows.retrain_reranker import retrain_reranker
 from flows.schedules import Schedule
 from flows.settings import Settings, load_settings
 
@@ -31,6 +32,7 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "evaluate": evaluate,
     "mine": mine,
     "retrain": retrain,
+    "retrain_reranker": retrain_reranker,
     "reindex": reindex,
     "lifecycle": lifecycle,
     "compare_chunking": compare_chunking,

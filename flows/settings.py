@@ -33,6 +33,7 @@ from training.monitor_settings import MonitorSettings
 if TYPE_CHECKING:
     from training.composition import CompositionSettings
     from training.query_training import TrainSettings
+    from training.reranker_training import RerankerSettings
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
     train: dict[str, Any] = Field(default_factory=dict)
     composition: dict[str, Any] = Field(default_factory=dict)
+    reranker: dict[str, Any] = Field(default_factory=dict)
     promotion: PromotionRule = Field(default_factory=PromotionRule)
     monitor: MonitorSettings = Field(default_factory=MonitorSettings)
     schedules: Schedules = Field(default_factory=Schedules)
@@ -134,6 +136,12 @@ class Settings(BaseSettings):
 
         return self._table("train", TrainSettings)
 
+    def reranking(self) -> RerankerSettings:
+        """Return the table ``[reranker]``, validated. Imports torch."""
+        from training.reranker_training import RerankerSettings
+
+        return self._table("reranker", RerankerSettings)
+
     def compositions(self) -> CompositionSettings:
         """Return the table ``[composition]``, validated. Imports torch."""
         from training.composition import CompositionSettings
@@ -173,11 +181,13 @@ def load_settings(config: Path | None = None) -> Settings:
     except ValueError as error:  # from the dataclasses that index() makes, or a variable that is no JSON
         raise SpecmineError(f"{file}: {error}") from None
     settings._file = file.absolute() if file.is_file() else None
-    # These two know their keys only with torch, which takes seconds: nobody waits for it who does not set them.
+    # These know their keys only with torch, which takes seconds: nobody waits for it who does not set them.
     if settings.train:
         settings.training()
     if settings.composition:
         settings.compositions()
+    if settings.reranker:
+        settings.reranking()
     return settings
 
 

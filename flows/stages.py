@@ -141,6 +141,27 @@ def retrain(settings: Settings, tell: Tell) -> dict[str, Any]:
     return summary
 
 
+def retrain_reranker(settings: Settings, tell: Tell) -> dict[str, Any]:
+    """Retrain the re-ranker on the newest ledger; publish it where the referee finds it better."""
+    from mining.ledger import read_ledger
+    from training.retrain_reranker import retrain_reranker as retrain_one
+
+    with _logged(settings, "retrain reranker") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        home = settings.open_home()
+        report = retrain_one(
+            searcher,
+            book,
+            read_ledger(home),
+            settings.reranking(),
+            settings.promotion,
+            home,
+            tell,
+            settings.mine.synthetic,
+        )
+        summary.update(report.as_json())
+    return summary
+
+
 def generating(settings: Settings, generators: Sequence[str], per_document: int | None, seed: int | None) -> Settings:
     """Return the settings with what one run of ``generate`` asks for in place of the configured."""
     changes: dict[str, Any] = {"generators": tuple(generators)} if generators else {}
@@ -176,10 +197,13 @@ def generate(
 
 
 def promote(settings: Settings, version_id: str) -> dict[str, Any]:
-    """Serve a version of a query encoder that was registered, whatever the verdict on it."""
+    """Serve a version that was registered, of a query encoder or of the re-ranker, whatever the verdict on it."""
+    from training.reranker_versions import is_reranker
     from training.versions import load_version, read_version
 
     home = settings.open_home()
+    if is_reranker(home, version_id):
+        return _promote_reranker(settings, version_id)
     with _logged(settings, "promote") as summary, home.exclusive():
         release = served(home)
         version = read_version(home, version_id)
@@ -195,6 +219,19 @@ def promote(settings: Settings, version_id: str) -> dict[str, Any]:
                 home, replace(release, encoders={**release.encoders, version.encoder: version_id}, note=note)
             )
         summary.update(release=release.id, encoder=version.encoder, version=version_id, note=release.note)
+    return summary
+
+
+def _promote_reranker(settings: Settings, version_id: str) -> dict[str, Any]:
+    from training.reranker_versions import as_judged, read_reranker
+
+    home = settings.open_home()
+    with _logged(settings, "promote") as summary, home.exclusive():
+        release = served(home)
+        use = as_judged(home, read_reranker(home, version_id))
+        if release.reranker != use:
+            release = publish(home, replace(release, reranker=use, note=f"promote re-ranker {use}"))
+        summary.update(release=release.id, encoder=use.name, version=version_id, note=release.note)
     return summary
 
 

@@ -9,6 +9,7 @@ Layout below the root::
     generations/<id>/         one chunking x the frozen document encoders; contents/<serial>/ is what is searched;
                               pca-<serial>/ its reduced space, where one was asked for
     encoders/<name>/<version>/  retrained query encoders
+    rerankers/<version>/      retrained re-rankers
     ledgers/<id>/             mined negatives; cache/ has the cross-encoder's scores, unfinished/ what a mining that did
                               not end has found
     releases/<id>.json        releases; CURRENT names the one that is served
@@ -89,6 +90,11 @@ class Home:
     def encoders(self) -> Path:
         """Versions of the query encoders."""
         return self._folder("encoders")
+
+    @property
+    def rerankers(self) -> Path:
+        """Versions of the re-ranker."""
+        return self._folder("rerankers")
 
     @property
     def ledgers(self) -> Path:

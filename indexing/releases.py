@@ -1,6 +1,6 @@
 """Releases: what search reads, named by one pointer that is replaced atomically.
 
-A release is a generation's content, one query-encoder version for each encoder, the fusion and the re-ranker.
+A release is a generation's content, one query-encoder version for each encoder, the fusion and the re-ranker's version.
 ``releases/<id>.json`` is written once; ``releases/CURRENT`` names the served one. Publishing and rolling back rename
 a new CURRENT over the old, so that a reader sees the old release or the new one and never a mixture.
 """
@@ -31,6 +31,28 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class Reranker:
+    """How a cross-encoder re-orders the head of a fused list.
+
+    ``name`` is that of the configured cross-encoder, ``version`` one that was trained from it or ``base`` for it as
+    published. The first ``depth`` passages are scored; what orders them is the mean of their fused scores and the
+    cross-encoder's, which weighs ``weight`` (0 to 1), each put on one scale by ``scale``, a name of
+    ``indexing.reranking.SCALES``. Queries of other languages than ``languages`` (ISO 639-1), in which it was proven,
+    are left as they are; None: of all that the cross-encoder reads.
+    """
+
+    name: str
+    version: str = BASE
+    weight: float = 0.5
+    scale: str = "minmax"
+    depth: int = 20
+    languages: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
 class Release:
     """One state of the whole search: ``encoders`` maps each encoder to its query version, ``base`` when untrained.
 
@@ -41,7 +63,7 @@ class Release:
     content: int
     encoders: dict[str, str]
     fusion: Fusion
-    reranker: str | None = None
+    reranker: Reranker | None = None
     note: str = ""
     id: str = ""
     created: str = ""
@@ -86,7 +108,13 @@ def read_release(home: Home, release_id: str) -> Release:
         known = ", ".join(release.id for release in list_releases(home)[-5:]) or "none"
         raise SpecmineError(f"there is no release {release_id!r}; the latest are: {known}")
     content: dict[str, Any] = read_json(path)
-    return Release(**{**content, "fusion": Fusion(**content["fusion"])})
+    reranker = content.get("reranker")
+    if isinstance(reranker, str):  # as releases told it before a re-ranker had versions
+        reranker = {"name": reranker}
+    if reranker is not None:
+        languages = reranker.get("languages")
+        reranker = Reranker(**{**reranker, "languages": None if languages is None else tuple(languages)})
+    return Release(**{**content, "fusion": Fusion(**content["fusion"]), "reranker": reranker})
 
 
 def list_releases(home: Home) -> list[Release]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,9 @@ from indexing.hyperbolic import hyperbolic_name, hyperbolic_run
 from indexing.passages import Passages
 from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
-from indexing.settings import IndexSettings
+from indexing.reranking import rerank, reranker_spec
+from indexing.settings import IndexSettings, SearchSettings
+from indexing.specs import CrossEncoderSpec
 from indexing.stores import BM25, Hit, QueryVectors, Reader
 from indexing.vectors import load_norms, load_vectors
 
@@ -142,9 +144,39 @@ class Searcher:
 
     @cached_property
     def cross_encoder(self) -> CrossEncoder | None:
-        """The configured cross-encoder, or None."""
+        """The configured cross-encoder, or None: what mining filters with, whatever re-ranker the release has."""
         spec = self._settings.cross_encoder
-        return load_cross_encoder(spec, self._home) if spec else None
+        cross = load_cross_encoder(spec, self._home) if spec else None
+        if cross is not None and cross.trained_on is not None:
+            raise SpecmineError(
+                f"cross-encoder {cross.spec.name} was trained on ledger {cross.trained_on}, so that it cannot judge "
+                "ledgers: configure the pretrained one; a trained re-ranker is served by `specmine promote`"
+            )
+        return cross
+
+    @property
+    def cross_encoder_spec(self) -> CrossEncoderSpec | None:
+        """The configured cross-encoder as it is described, or None."""
+        return self._settings.cross_encoder
+
+    @property
+    def search_settings(self) -> SearchSettings:
+        """How searches are bounded."""
+        return self._settings.search
+
+    def opened_as(self, release: Release) -> Searcher:
+        """Return another release of the same generation and content, open for searching; it closes with this one."""
+        return Searcher(self._home, self._settings, release, self.generation, self._reader)
+
+    @cached_property
+    def reranker(self) -> CrossEncoder | None:
+        """The release's re-ranker: a version that was trained, or the configured cross-encoder as published."""
+        by = self.release.reranker
+        if by is None:
+            return None
+        if by.version == BASE:
+            return self.cross_encoder
+        return load_cross_encoder(reranker_spec(self._home, by.version), self._home)
 
     @cached_property
     def documents(self) -> dict[str, Any]:
@@ -365,27 +397,12 @@ class Searcher:
         }
 
     def rerank(self, query: str, ranking: Mapping[str, float], seconds: float | None) -> dict[str, float]:
-        """Re-order the head of a ranking by the mean of its fused score and the cross-encoder's, both scaled 0 to 1.
-
-        At most ``rerank_depth`` passages are scored, and no new batch is begun once ``seconds`` are over; what was
-        not scored keeps its order behind what was.
-        """
-        cross = self.cross_encoder
-        head = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[: self._settings.search.rerank_depth]
-        if cross is None or not head:
+        """Re-order the head of a fused ranking with the release's re-ranker (``indexing.reranking.rerank``)."""
+        by = self.release.reranker
+        if by is None or self.reranker is None:
             return dict(ranking)
-        chunks = self._reader.chunks(head)
-        started = time.perf_counter()
-        scores: dict[str, float] = {}
-        for first in range(0, len(head), 4):
-            if seconds is not None and time.perf_counter() - started > seconds:
-                break
-            part = [chunk for chunk in head[first : first + 4] if chunk in chunks]
-            logits = cross.score([(query, _with_place(chunks[chunk])) for chunk in part])
-            scores.update(zip(part, map(float, logits), strict=True))
-        mixed = fuse("soft", {"fused": {"q": {c: ranking[c] for c in scores}}, "cross": {"q": scores}}, _HALF_AND_HALF)
-        # Above everything that was not scored: fused scores lie in 0 to 1.
-        return {**ranking, **{chunk: 1.0 + score for chunk, score in mixed.get("q", {}).items()}}
+        by = replace(by, depth=min(by.depth, self._settings.search.rerank_depth))
+        return rerank(query, ranking, by, self.reranker, self._reader.chunks, seconds)
 
     def close(self) -> None:
         """Release files and connections."""
@@ -398,12 +415,3 @@ def _one_per_clause(ranking: Mapping[str, float], clause_of: Callable[[str], Has
     for chunk in sorted(ranking, key=lambda c: (-ranking[c], c)):
         best.setdefault(clause_of(chunk), chunk)
     return {chunk: ranking[chunk] for chunk in best.values()}
-
-
-def _with_place(chunk: Chunk) -> str:
-    """Return a passage under its title and section, which a cross-encoder judges better than the bare text."""
-    place = (chunk.title, SECTION_SEPARATOR.join(chunk.section))
-    return "\n".join((*place, f"{chunk.lead}\n{chunk.text}" if chunk.lead else chunk.text))
-
-
-_HALF_AND_HALF = {"fused": 1.0, "cross": 1.0}

@@ -25,14 +25,16 @@ class QdrantSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """``depth`` chunks are taken from each source before fusion; ``rerank_seconds`` bounds the re-ranker's time.
+    """``depth`` chunks are taken from each source before fusion.
+
+    A re-ranker scores ``rerank_depth`` of them at most, and begins no new ones after ``rerank_seconds``.
 
     The catalogue keeps a log of searches for ``log_days``, none with 0.
     """
 
     depth: int = 200
     rerank_seconds: float = 0.5
-    rerank_depth: int = 20
+    rerank_depth: int = 50
     log_days: int = 90
 
     def __post_init__(self) -> None:

@@ -10,12 +10,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from chunking.document import Chunk
+from chunking.language import language
 from evaluation.projection import Projection
 from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from mining.candidates import Case, Corpus, Retriever, find_candidates, rank, retrieve
 from mining.filters import ASK_LIKENESS
-from mining.language import language
 from mining.likeness import measure_likeness
 from mining.sources import SOURCES
 from mining.unfinished import FORMAT, Unfinished

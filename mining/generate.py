@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from chunking.document import Document
+from chunking.language import language
 from chunking.stored import load
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import SPLITS, SYNTHETIC, Judgement, Query, synthetic_id
@@ -30,7 +31,6 @@ from mining.drafts import Draft, Material, Vocabulary
 from mining.generate_cloze import inverse_cloze
 from mining.generate_settings import GenerateSettings
 from mining.generators import GENERATORS, description
-from mining.language import language
 from mining.pair_scores import Judge
 from mining.round_trip import Asked, RoundTrip
 from mining.scoring import Progress

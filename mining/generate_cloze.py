@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 
 from chunking.document import Chunk
+from chunking.language import language
 from mining.drafts import Draft, Material, Vocabulary, terms
 from mining.generate_settings import GenerateSettings
-from mining.language import language
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?](?!\s|$)[^.!?。！？\n]*|\n(?!\n)[^.!?。！？\n]*)*")
 _ENDS = frozenset(".!?。！？")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 from chunking.document import Block
+from chunking.language import language
 from evaluation.locate import number_and_title
 from mining.drafts import Draft, Material
 from mining.generate_settings import GenerateSettings
-from mining.language import language
 
 _OF_TERMS = re.compile(
     r"\b(?:terms?|terminology|definitions?|glossary|vocabulary|abbreviations?|acronyms?|nomenclature|symbols)\b"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
+from chunking.language import language
 from evaluation.locate import number_and_title
 from mining.drafts import Draft, Material, designation
 from mining.generate_settings import GenerateSettings
-from mining.language import language
 
 _SHORT_TITLE = {"en": 2, "ja": 6}  # words, or characters: too little to ask for without its parent
 _KIND_OF_ANNEX = re.compile(r"^\s*[(（](?:normative|informative|規定|参考)[)）]\s*", re.IGNORECASE)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chunking.document import SECTION_SEPARATOR, Chunk
+from chunking.language import language
 from mining.drafts import Draft, Material
 from mining.endpoint import Endpoint
 from mining.generate_settings import EndpointSettings, GenerateSettings
-from mining.language import language
 
 if TYPE_CHECKING:
     from indexing.seq2seq import Seq2Seq

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chunking.language import language
 from indexing.fusion import Run
 from indexing.home import Home
 from mining.agreement import Agreement, roc_area
 from mining.candidates import Corpus, Retrieved, Retriever, rank, retrieve
 from mining.drafts import Draft
 from mining.filters_cross import relative_probability
-from mining.language import language
 from mining.pair_scores import Judge, PairScores
 from mining.scoring import passage_text
 from mining.settings import MineSettings

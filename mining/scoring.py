@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chunking.document import Chunk
+from chunking.language import language
 from indexing.home import Home
 from mining.agreement import Agreement, choose_sample, measure_agreement, measure_reviewed
 from mining.calibration import calibrate
 from mining.candidates import Candidate, Case
-from mining.language import language
 from mining.pair_scores import Judge, PairScores
 
 if TYPE_CHECKING:

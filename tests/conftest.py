@@ -79,7 +79,7 @@ def make_tokenizer() -> Callable[[Path], None]:
 @pytest.fixture
 def make_encoder() -> Callable[..., Path]:
     """Write a sentence-transformers directory with a random BERT of two layers, 32 dimensions and dropout."""
-    return _write_encoder
+    return write_encoder
 
 
 def _write_tokenizer(directory: Path) -> None:
@@ -100,9 +100,8 @@ def _write_tokenizer(directory: Path) -> None:
     (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _write_encoder(
-    directory: Path, seed: int = 0, labels: int = 0, modules: bool = True, pooling: str = "mean"
-) -> Path:
+def write_encoder(directory: Path, seed: int = 0, labels: int = 0, modules: bool = True, pooling: str = "mean") -> Path:
+    """Write a model directory with a random BERT of two layers, 32 dimensions and dropout."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertModel
 

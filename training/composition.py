@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from evaluation.projection import Projection
+from chunking.language import language
 from evaluation.verdict import PromotionRule, Verdict
 from indexing.embedding import Progress
 from indexing.fusion import FUSIONS, Run, fuse
-from indexing.releases import Fusion
+from indexing.releases import Fusion, Reranker
 from indexing.search import Searcher
 from mining.fusion_weights import GAIN, LearnedFusion, learn_fusion
-from mining.language import language
 from training.referee import Bench, BenchRuns, judge
 from training.splits import HeldOut
 
@@ -103,7 +102,7 @@ def choose_fusion(
 class RerankerVerdict:
     """Whether a re-ranker pays; ``verdict`` is None where it was not judged, and ``reason`` says why."""
 
-    name: str
+    use: Reranker
     verdict: Verdict | None
     reason: str
 
@@ -118,43 +117,33 @@ def judge_reranker(
 ) -> RerankerVerdict | None:
     """Compare the fused run of the verdict queries with its re-ranked form, on a sample and within a time.
 
-    Returns None when no cross-encoder is configured or none is to be judged.
+    The re-ranker is the release's, or the configured cross-encoder as published. Returns None when there is neither, or
+    none is to be judged.
     """
-    cross = searcher.cross_encoder if settings.reranker_queries else None
+    spec = searcher.cross_encoder_spec
+    use = searcher.release.reranker or (Reranker(spec.name) if spec else None)
+    if use is None or not settings.reranker_queries:
+        return None
+    trial = searcher.opened_as(replace(searcher.release, reranker=use))
+    cross = trial.reranker
     if cross is None:
         return None
-    name = cross.spec.name
     ids = sorted(held_out.texts)
     order = np.random.default_rng(0).permutation(len(ids))[: settings.reranker_queries]
     sample = [ids[place] for place in order]
     spoken, _ = Counter(language(held_out.texts[query]) for query in sample).most_common(1)[0]
-    if not cross.judges(spoken):
-        return RerankerVerdict(name, None, f"it cannot judge {spoken!r}, the language of most queries")
+    if not cross.judges(spoken) or (use.languages is not None and spoken not in use.languages):
+        return RerankerVerdict(use, None, f"it cannot judge {spoken!r}, the language of most queries")
     started = time.monotonic()
     reranked: Run = {}
     for number, query in enumerate(sample, start=1):
         if time.monotonic() - started > settings.reranker_seconds:
             break
-        reranked[query] = searcher.rerank(held_out.texts[query], fused[query], seconds=None)
-        progress(f"judging re-ranker {name}", number, len(sample))
+        reranked[query] = trial.rerank(held_out.texts[query], fused[query], seconds=None)
+        progress(f"judging re-ranker {use}", number, len(sample))
     if len(reranked) < _FEWEST:
         seconds = time.monotonic() - started
-        return RerankerVerdict(name, None, f"only {len(reranked)} queries were re-ranked in {seconds:.0f} s")
-    part = _only(held_out, set(reranked))
+        return RerankerVerdict(use, None, f"only {len(reranked)} queries were re-ranked in {seconds:.0f} s")
+    part = held_out.only(set(reranked))
     verdict = judge({"verdict": fused}, {"verdict": reranked}, Bench(part, part, None), rule)
-    return RerankerVerdict(name, verdict, verdict.reason)
-
-
-def _only(held_out: HeldOut, queries: set[str]) -> HeldOut:
-    projection = held_out.projection
-    return HeldOut(
-        held_out.name,
-        {query: text for query, text in held_out.texts.items() if query in queries},
-        Projection(
-            {query: units for query, units in projection.units.items() if query in queries},
-            {query: hits for query, hits in projection.hits.items() if query in queries},
-            projection.excluded,
-            projection.unmapped,
-        ),
-        {query: group for query, group in held_out.groups.items() if query in queries},
-    )
+    return RerankerVerdict(use, verdict, verdict.reason)

@@ -10,7 +10,7 @@ import numpy as np
 from evaluation.judgements import Query
 from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
-from evaluation.verdict import Comparison, PromotionRule, Slice, Slices, Verdict, decide_all, find
+from evaluation.verdict import Comparison, Findings, PromotionRule, Slice, Slices, Verdict, decide_all, find
 from indexing.encoders import QueryEncoder
 from indexing.exact import exact_run
 from indexing.fusion import Run
@@ -78,20 +78,21 @@ def judge(before: BenchRuns, after: BenchRuns, bench: Bench, rule: PromotionRule
 
 def judge_all(pairs: Sequence[tuple[BenchRuns, BenchRuns]], bench: Bench, rule: PromotionRule) -> list[Verdict]:
     """Decide for several candidates at once, each with what is served in its place: (before, after)."""
-    found = [
-        find(
-            measure(before["verdict"], bench.verdict.projection),
-            measure(after["verdict"], bench.verdict.projection),
-            bench.verdict.groups,
-            rule,
-            measure(before["guard"], bench.guard.projection) if bench.guard else None,
-            measure(after["guard"], bench.guard.projection) if bench.guard else None,
-            bench.guard.groups if bench.guard else None,
-            bench.slices,
-        )
-        for before, after in pairs
-    ]
-    return decide_all(found, rule)
+    return decide_all([find_on(bench, before, after, rule) for before, after in pairs], rule)
+
+
+def find_on(bench: Bench, before: BenchRuns, after: BenchRuns, rule: PromotionRule) -> Findings:
+    """Compare a candidate with what is served, on the verdict queries and the guard, without deciding."""
+    return find(
+        measure(before["verdict"], bench.verdict.projection),
+        measure(after["verdict"], bench.verdict.projection),
+        bench.verdict.groups,
+        rule,
+        measure(before["guard"], bench.guard.projection) if bench.guard else None,
+        measure(after["guard"], bench.guard.projection) if bench.guard else None,
+        bench.guard.groups if bench.guard else None,
+        bench.slices,
+    )
 
 
 def bench_means(runs: BenchRuns, bench: Bench) -> dict[str, dict[str, float]]:

@@ -17,8 +17,8 @@ from evaluation.catalogue import Catalogue
 from evaluation.verdict import PromotionRule, Verdict
 from indexing.embedding import Progress
 from indexing.fusion import Run
-from indexing.home import Home, LockedHomeError, SpecmineError
-from indexing.releases import Fusion, Release, publish, served
+from indexing.home import Home, SpecmineError
+from indexing.releases import Fusion, Release
 from indexing.search import Searcher
 from mining.ledger import Ledger
 from training.composition import (
@@ -30,6 +30,7 @@ from training.composition import (
     judge_reranker,
 )
 from training.leakage import leakage_json
+from training.publishing import publish_when_free
 from training.query_training import TrainSettings
 from training.referee import Bench, judge, verdict_json
 from training.session import EncoderOutcome, Session, Sources, counts
@@ -37,9 +38,6 @@ from training.similarity import overlap
 from training.slices import slice_queries
 from training.splits import split_queries
 from training.targets import build_examples
-
-# How long the end of a training waits for another writer (an ingest) before it gives up; nothing is lost then.
-_LOCK_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class RetrainReport:
                 "weights": composition.chosen.weights,
                 "learned": composition.learned.as_json() if composition.learned else None,
                 "fusion": verdict_json(composition.fusion) if composition.fusion else None,
-                "reranker": reranker and {"name": reranker.name, "reason": reranker.reason},
+                "reranker": reranker and {"name": str(reranker.use), "reason": reranker.reason},
                 "release": verdict_json(composition.release) if composition.release else None,
                 "reason": composition.reason,
             },
@@ -134,7 +132,7 @@ def retrain(
         session = Session(searcher, ledger, settings, rule, home, splits, examples, tell, slices)
         outcomes, sources = session.train_all()
         chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
-        published = _publish(home, searcher.release, release) if release else None
+        published = publish_when_free(home, searcher.release, release) if release else None
     return RetrainReport(
         outcomes=tuple(outcomes),
         composition=chosen,
@@ -180,7 +178,9 @@ def _compose(
     reranker = judge_reranker(searcher, fused["verdict"], bench.verdict, settings, rule, tell)
     entered = release.reranker
     if reranker is not None and reranker.verdict is not None:
-        entered = reranker.name if reranker.verdict.promoted else None
+        # What is served was proven when it came in: it stays unless it does harm now.
+        stays = entered is not None and reranker.verdict.difference >= 0
+        entered = reranker.use if stays or reranker.verdict.promoted else None
 
     changes = [f"{name} {version}" for name, version in promoted.items()]
     changes += [f"fusion by {fusion.method}"] if fusion != release.fusion else []
@@ -201,33 +201,6 @@ def _compose(
 def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:
     guarded = verdict.guard is None or verdict.guard.interval[0] >= -rule.guard_tolerance
     return verdict.difference >= 0 and guarded
-
-
-def _publish(home: Home, begun: Release, proposed: Release) -> Release:
-    """Publish the proposed encoders and composition with the content that is served by now.
-
-    Another writer is waited for: an hour's training must not be lost to an ingest.
-    """
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            with home.exclusive():
-                now = served(home)
-                if _configuration(now) != _configuration(begun):
-                    raise SpecmineError(
-                        f"release {now.id} was published while this training ran from {begun.id}, and differs in more "
-                        "than its documents; the new versions are kept: run `specmine retrain` again to judge them"
-                    )
-                return publish(home, replace(proposed, content=now.content))
-        except LockedHomeError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(2.0)
-
-
-def _configuration(release: Release) -> Release:
-    """Return what matters of a release but its documents."""
-    return replace(release, content=0, note="", id="", created="", previous=None)
 
 
 def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from training.referee import (
 )
 from training.similarity import histograms
 from training.splits import HeldOut, Splits
-from training.targets import Examples
+from training.targets import Example, Examples
 from training.versions import EncoderVersion, list_versions, record_verdict, register, weights_file
 
 # Bump when the loop makes other weights of the same settings and data.
@@ -189,7 +189,7 @@ class Session:
         """Return the hashes of all data that a training reads."""
         return {
             "documents": hashlib.sha256(np.ascontiguousarray(documents).tobytes()).hexdigest(),
-            "train": _examples_hash(self.examples, bool(TAUGHT.intersection(self.settings.losses))),
+            "train": examples_hash(self.examples.examples, bool(TAUGHT.intersection(self.settings.losses))),
             "stopping": _held_out_hash(self.splits.stopping) if self.splits.stopping else "",
         }
 
@@ -267,10 +267,10 @@ def counts(splits: Splits, examples: Examples) -> dict[str, Any]:
     }
 
 
-def _examples_hash(examples: Examples, taught: bool) -> str:
+def examples_hash(examples: Sequence[Example], taught: bool) -> str:
     """Return the hash of what is read of the examples: a cross-encoder's scores only by the losses it teaches."""
     digest = hashlib.sha256()
-    for example in examples.examples:
+    for example in examples:
         digest.update(f"{example.query}\0{example.text}\0".encode())
         for rows in (example.positives, example.masked, example.ledger, *([example.taught] if taught else [])):
             digest.update(f"{len(rows)}\0".encode() + rows.astype("<i8").tobytes())

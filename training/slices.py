@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from chunking.document import Chunk
+from chunking.language import language
 from evaluation.leakage import split_seen
 from evaluation.projection import Projection
 from indexing.bm25 import tokenize
-from mining.language import language
 from training.splits import HeldOut, Splits
 
 # A word is rare that at most this share of the passages has.

@@ -6,7 +6,7 @@ No query ever has two of these parts, but that those which stop the training cho
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chunking.document import Chunk
@@ -28,6 +28,15 @@ class HeldOut:
     texts: dict[str, str]
     projection: Projection
     groups: dict[str, str]
+
+    def only(self, queries: Collection[str]) -> HeldOut:
+        """Return some of the queries alone."""
+        return HeldOut(
+            self.name,
+            {query: text for query, text in self.texts.items() if query in queries},
+            part_of(self.projection, queries),
+            {query: group for query, group in self.groups.items() if query in queries},
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,16 @@ def split_queries(
         stopping_leaks=len({copy.train for copy in stopping_copies}),
         copies=tuple(sorted([*copies, *stopping_copies], key=lambda copy: (-copy.similarity, copy.train))),
         development=development_part,
+    )
+
+
+def part_of(projection: Projection, queries: Collection[str]) -> Projection:
+    """Return what answers some of the queries of a projection."""
+    return Projection(
+        {query: units for query, units in projection.units.items() if query in queries},
+        {query: hits for query, hits in projection.hits.items() if query in queries},
+        projection.excluded,
+        projection.unmapped,
     )
 
 

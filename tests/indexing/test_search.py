@@ -14,7 +14,7 @@ from indexing.ingest import ingest
 from indexing.models import fetch
 from indexing.pca import PCA
 from indexing.releases import publish, served
-from indexing.search import FUSION, Searcher, SearchResult, _one_per_clause, _with_place
+from indexing.search import FUSION, Searcher, SearchResult, _one_per_clause
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
 from indexing.stores import chunk_of, payload_of
@@ -98,5 +98,3 @@ def test_a_passage_that_begins_within_a_table_shows_its_header() -> None:
     assert chunk_of(payload_of(replace(chunk, parent=Parent(0, 99, 1, 2)))).parent == Parent(0, 99, 1, 2)
     found = SearchResult(chunk, 0.5, {}, (80, 93)).as_json()
     assert (found["lead"], found["text"], found["span"], found["passage"]) == (lead, chunk.text, [80, 93], [80, 93])
-    assert _with_place(chunk) == f"Bolts\n5 Torques\n{lead}\n| M39 | 7 N·m |"
-    assert _with_place(replace(chunk, lead="")) == "Bolts\n5 Torques\n| M39 | 7 N·m |"

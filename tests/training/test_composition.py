@@ -12,7 +12,7 @@ import pytest
 from evaluation.projection import Projection
 from evaluation.verdict import PromotionRule
 from indexing.fusion import Run, fuse
-from indexing.releases import Fusion
+from indexing.releases import Fusion, Release, Reranker
 from training.composition import CompositionSettings, choose_fusion, fused_runs, judge_reranker
 from training.splits import HeldOut
 
@@ -93,10 +93,18 @@ def test_every_part_of_the_bench_is_fused_and_keeps_its_queries() -> None:
     assert fused == {"verdict": {"q": {"c": 0.25, "d": 0.75}, "r": {}}}
 
 
-def searcher(rerank: Callable[..., dict[str, float]], languages: tuple[str, ...] = ("en",)) -> Any:
+def searcher(
+    rerank: Callable[..., dict[str, float]], languages: tuple[str, ...] = ("en",), served: Reranker | None = None
+) -> Any:
     """What the referee sees of a searcher: a re-ranking of one query's list, and which languages it judges."""
-    cross = SimpleNamespace(spec=SimpleNamespace(name="cross"), judges=lambda language: language in languages)
-    return SimpleNamespace(cross_encoder=cross, rerank=rerank)
+    cross = SimpleNamespace(judges=lambda language: language in languages)
+    release = Release("g", 1, {}, Fusion("soft", {}), served)
+
+    def opened_as(other: Release) -> Any:
+        assert other.reranker == served or other.reranker == Reranker("cross")
+        return SimpleNamespace(reranker=cross, rerank=rerank)
+
+    return SimpleNamespace(release=release, cross_encoder_spec=SimpleNamespace(name="cross"), opened_as=opened_as)
 
 
 def test_a_reranker_enters_when_it_is_better_and_not_when_it_is_worse() -> None:
@@ -147,6 +155,10 @@ def test_a_reranker_is_not_asked_about_a_language_it_cannot_judge() -> None:
     assert found is not None
     assert found.verdict is None
     assert found.reason == "it cannot judge 'en', the language of most queries"
+    japanese = Reranker("cross", "20260101T000000-abcd", languages=("ja",))
+    unproven = judge_reranker(searcher(never, served=japanese), source(1, 0.5), held_out(), SETTINGS, RULE, silent)
+    assert unproven is not None
+    assert unproven.verdict is None
     off = CompositionSettings(reranker_queries=0)
     assert judge_reranker(searcher(never), source(1, 0.5), held_out(), off, RULE, silent) is None
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mining.language import language
+from chunking.language import language
 
 
 @pytest.mark.parametrize(

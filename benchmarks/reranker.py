@@ -1,0 +1,114 @@
+"""A re-ranker beside the fused list it re-orders: untrained, trained alone, and trained and put together with it.
+
+    python benchmarks/reranker.py --config rfc.toml --release r0006 --version 20261123T062800-1a2b
+
+The trained one is used as it was judged, or with other numbers of passages; its scores are kept, so that a run after
+`specmine retrain --reranker` reads no pair again. ``--queries`` bounds a comparison with the untrained one, which must
+read all pairs, to a sample; rows of different samples are not compared with each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.catalogue import Catalogue
+from evaluation.measures import Measures, measure
+from evaluation.verdict import compare
+from flows.settings import load_settings
+from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.fusion import Run
+from indexing.releases import Reranker, read_release, served
+from indexing.reranking import rerank, reranker_spec
+from indexing.search import FUSION, Searcher
+from training.referee import DEPTH
+from training.reranker_combination import reordered_run, score_heads
+from training.reranker_versions import as_judged, read_reranker
+from training.retrain_reranker import drawn
+from training.splits import HeldOut, split_queries
+
+TIMED = 20
+
+
+def tell(stage: str, done: int, total: int) -> None:
+    print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+
+
+def columns(found: Measures) -> dict[str, dict[str, float]]:
+    """RR@3 is RR@10 where the first answer stands among the first three, else 0."""
+    reciprocal = found.column("RR@10")
+    at_3 = {query: value if value > 0.3 else 0.0 for query, value in reciprocal.items()}
+    return {"RR@3": at_3, "RR@10": reciprocal, "nDCG@10": found.column("nDCG@10")}
+
+
+def row(before: Measures, after: Measures, groups: Mapping[str, str]) -> dict[str, dict[str, float | list[float]]]:
+    values = {}
+    for name, old in columns(before).items():
+        new = columns(after)[name]
+        one = Measures({q: {"RR@10": v} for q, v in old.items()}, {}, ())
+        other = Measures({q: {"RR@10": v} for q, v in new.items()}, {}, ())
+        found = compare(one, other, groups, "RR@10", 0.95)
+        values[name] = {
+            "before": round(found.before, 4),
+            "after": round(found.after, 4),
+            "interval": [round(end, 4) for end in found.interval],
+            "p": found.p_value,
+        }
+    return values
+
+
+def milliseconds(searcher: Searcher, cross: CrossEncoder, use: Reranker, part: HeldOut, fused: Run) -> float:
+    """The median time of one query, re-ranked as it is served."""
+    times = []
+    for query in list(part.texts)[: TIMED + 1]:
+        started = time.perf_counter()
+        rerank(part.texts[query], fused[query], use, cross, lambda ids: {i: searcher.chunks[i] for i in ids}, None)
+        times.append(1000 * (time.perf_counter() - started))
+    return round(float(np.median(times[1:])), 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--release", help="whose fused list is re-ordered; the served one by default")
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--depths", type=int, nargs="*", default=[])
+    parser.add_argument("--queries", type=int, default=0, help="a sample; all by default")
+    parser.add_argument("--untrained", action="store_true", help="read all pairs with the untrained one, too")
+    given = parser.parse_args()
+    settings = load_settings(given.config)
+    home = settings.open_home()
+    release = read_release(home, given.release) if given.release else served(home)
+    searcher = Searcher.open(home, settings.index(), replace(release, reranker=None))
+    part = split_queries(searcher, Catalogue(settings.catalogue_url())).verdict
+    part = drawn(part, given.queries)
+    fused = searcher.runs(part.texts, DEPTH)[FUSION]
+    before = measure(fused, part.projection)
+    version = read_reranker(home, given.version)
+    judged = as_judged(home, version)
+    uses = {"trained": (load_cross_encoder(reranker_spec(home, version.id), home), judged)}
+    pretrained = searcher.cross_encoder
+    if given.untrained and pretrained is not None:
+        uses["untrained"] = (pretrained, Reranker(version.name))
+    table = {}
+    for name, (cross, how) in uses.items():
+        for depth in given.depths or [judged.depth]:
+            use = replace(how, depth=depth, languages=None)
+            logits = score_heads(home, cross, part.texts, fused, searcher.chunks, use, tell, f"{name}, pairs")
+            took = milliseconds(searcher, cross, use, part, fused)
+            for kind, weight in (("alone", 1.0), ("and fused", use.weight)):
+                after = measure(reordered_run(fused, logits, replace(use, weight=weight)), part.projection)
+                told = f"{name} {kind}, {depth} passages"
+                table[told] = {**row(before, after, part.groups), "milliseconds": took}
+    print(json.dumps({"release": release.id, "queries": len(part.texts), "use": str(judged), "rows": table}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The end of a training: its release is published once no other writer holds the home, or not at all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from indexing.home import Home, LockedHomeError, SpecmineError
+from indexing.releases import Release, publish, served
+
+# How long it waits for another writer (an ingest) before it gives up; nothing is lost then.
+_LOCK_SECONDS = 900.0
+
+
+def publish_when_free(home: Home, begun: Release, proposed: Release) -> Release:
+    """Publish what a training that began from release ``begun`` proposes, with the content that is served by now.
+
+    Another writer is waited for: an hour's training must not be lost to an ingest. Raises SpecmineError when a release
+    was published meanwhile that differs in more than its documents, and LockedHomeError when the writer does not end.
+    """
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            with home.exclusive():
+                now = served(home)
+                if _configuration(now) != _configuration(begun):
+                    raise SpecmineError(
+                        f"release {now.id} was published while this training ran from {begun.id}, and differs in more "
+                        "than its documents; the new versions are kept: run the same command again to judge them"
+                    )
+                return publish(home, replace(proposed, content=now.content))
+        except LockedHomeError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(2.0)
+
+
+def _configuration(release: Release) -> Release:
+    """Return what matters of a release but its documents."""
+    return replace(release, content=0, note="", id="", created="", previous=None)

@@ -1,0 +1,392 @@
+"""The re-ranker's training loop: a cross-encoder learns to put a judged passage above the mined ones.
+
+Localized contrastive estimation (Gao, Dai & Callan, arXiv 2101.08751): of each query a group of one judged passage and
+``group_size - 1`` negatives, drawn from its ledger's hard and random ones, anew in each epoch; the loss is the cross
+entropy of the judged one among them.
+
+A run is a plain sequence of steps that is fixed by its settings; nothing else is drawn. A checkpoint
+holds weights, optimiser moments and history: a run that was killed continues from its last one to the very result of an
+uninterrupted run. Layout of a run's folder::
+
+    step-00000120/weights.safetensors    the cross-encoder
+    step-00000120/moments.safetensors    AdamW's first and second moments
+    step-00000120/manifest.json          precision, seconds and the history so far
+
+Only the latest step and the best evaluated one are kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from chunking.checks import check_range
+from indexing.embedding import Progress
+from indexing.encoders_cross import CrossEncoder
+from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
+from training.query_training import MOMENTS, WEIGHTS, Precision
+from training.targets import Example
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+_GROUPS_TIMED = 3
+
+
+@dataclass(frozen=True)
+class RerankerSettings:
+    """How a re-ranker is trained.
+
+    Each of ``queries`` training queries at most (drawn by ``seed``; 0: all) gives a group of ``group_size`` passages in
+    each epoch. ``held_out`` queries of train are set aside: they choose the best evaluation, and how the score is put
+    together with the fused one. The referee judges on ``judged`` of its queries at most (0: all).
+
+    The last ``layers`` of the transformer are trained (0: all, embeddings too). A step learns from ``batch_size``
+    groups. The learning rate rises over the share ``warmup`` of all steps and then falls to 0. After ``minutes`` of
+    training the best weights so far are taken. A checkpoint is written every ``checkpoint_steps``. ``precision``
+    ``auto`` times float32 and bfloat16 autocast and takes the faster.
+    """
+
+    group_size: int = 8
+    queries: int = 2400
+    held_out: int = 120
+    judged: int = 0
+    layers: int = 0
+    learning_rate: float = 3e-5
+    batch_size: int = 16
+    epochs: int = 1
+    evaluations: int = 2
+    checkpoint_steps: int = 10
+    minutes: float = 240.0
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    precision: Precision = "auto"
+    seed: int = 17
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("group_size", 2, 1024),
+            ("queries", 0, 10_000_000),
+            ("held_out", 1, 100_000),
+            ("judged", 0, 10_000_000),
+            ("layers", 0, 1000),
+            ("batch_size", 1, 4096),
+            ("epochs", 1, 1000),
+            ("evaluations", 1, 100),
+            ("checkpoint_steps", 1, 1_000_000),
+            ("seed", 0, 2**32 - 1),
+        ):
+            check_range(self, name, low, high)
+        for name in ("learning_rate", "gradient_clip", "minutes"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps, 0 to below 1, not {self.warmup}")
+        if not 0 <= self.weight_decay < 1:
+            raise ValueError(f"weight_decay must be 0 to below 1, not {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class GroupEvaluation:
+    """One evaluation on the held-out groups after ``step`` steps.
+
+    ``held_out`` is their mean loss, ``first`` the share of groups whose judged passage stands first, ``loss`` the mean
+    of the training groups since the last evaluation (None at the start).
+    """
+
+    step: int
+    held_out: float
+    first: float
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class TrainedReranker:
+    """How a run went; ``best`` is the evaluation whose weights the cross-encoder carries, of step 0 the untrained one.
+
+    ``seconds`` counts the training steps of all processes that took part, ``pairs_per_second`` those of the last.
+    """
+
+    best: GroupEvaluation
+    history: tuple[GroupEvaluation, ...]
+    planned_steps: int
+    precision: str
+    seconds: float
+    pairs_per_second: float
+
+
+def lce(logits: Tensor) -> Tensor:
+    """Return the mean over B groups of ``-log softmax``; ``logits`` (B, group), the judged passage first."""
+    return torch.logsumexp(logits, dim=1).sub(logits[:, 0]).mean()
+
+
+def draw_group(example: Example, size: int, passages: int, random: np.random.Generator) -> list[int]:
+    """Return ``size`` different rows of all ``passages``: a judged one, then negatives of the ledger.
+
+    Where the ledger has too few, what is missing is drawn from all passages that may count against the query.
+    """
+    positive = int(random.choice(example.positives))
+    mined = random.choice(example.ledger, min(size - 1, len(example.ledger)), replace=False).tolist()
+    used = {*mined, *example.positives.tolist(), *example.masked.tolist()}
+    if size - 1 - len(mined) > passages - len(used):
+        raise SpecmineError(
+            f"the index has too few passages for groups of {size}: lower group_size in [reranker], or ingest more"
+        )
+    while len(mined) < size - 1:
+        row = int(random.integers(passages))
+        if row not in used:
+            used.add(row)
+            mined.append(row)
+    return [positive, *mined]
+
+
+def train_reranker(
+    encoder: CrossEncoder,
+    texts: Sequence[str],
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    settings: RerankerSettings,
+    folder: Path,
+    progress: Progress,
+) -> TrainedReranker:
+    """Train ``encoder``, which must be exact, in place; ``texts`` are all passages as it reads them.
+
+    The examples' rows count ``texts``. Checkpoints go to ``folder``; when it holds some of the same run, training
+    continues from the latest. Raises SpecmineError when the loss is no longer a number.
+    """
+    # No dropout: on a processor it doubles a step's time, and what is seen once or twice is not learned by heart.
+    encoder.module.eval()
+    stage = f"training {encoder.spec.name}, groups"
+    run = _Run(encoder, texts, examples, held_out, settings, folder)
+    progress(stage, 0, run.groups_planned())
+    if not run.resume():
+        run.begin()
+    progress(stage, run.groups_done(), run.groups_planned())
+    while run.step < run.planned and run.in_time():
+        run.advance()
+        if run.step in run.evaluation_steps or not run.in_time():
+            run.evaluate()
+            run.save()
+        elif run.step % settings.checkpoint_steps == 0:
+            run.save()
+        progress(stage, run.groups_done(), run.groups_planned())
+    encoder.module.load_state_dict(load_file(run.checkpoint(run.best().step) / WEIGHTS))
+    return run.result()
+
+
+class _Run:
+    """The state of one training: cross-encoder, optimiser, step and history."""
+
+    def __init__(
+        self,
+        encoder: CrossEncoder,
+        texts: Sequence[str],
+        examples: Sequence[Example],
+        held_out: Sequence[Example],
+        settings: RerankerSettings,
+        folder: Path,
+    ) -> None:
+        self.encoder, self.texts, self.examples, self.settings, self.folder = encoder, texts, examples, settings, folder
+        self.steps_per_epoch = -(-len(examples) // settings.batch_size)
+        self.planned = self.steps_per_epoch * settings.epochs
+        parts = settings.epochs * settings.evaluations
+        self.evaluation_steps = {max(1, -(-self.planned * part // parts)) for part in range(1, parts + 1)}
+        self.held_out = [self.group(example, (0, place)) for place, example in enumerate(held_out)]
+        choose_layers(encoder.module, settings.layers)
+        self.optimiser = _optimiser(encoder.module, settings)
+        self.step = 0
+        self.history: list[GroupEvaluation] = []
+        self.precision = ""
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.pairs, self.pair_seconds = 0, 0.0
+
+    def group(self, example: Example, seed: tuple[int, int]) -> list[tuple[str, str]]:
+        """Return the pairs of one group; the draw is fixed by the run's seed and ``seed``."""
+        random = np.random.default_rng([self.settings.seed, *seed])
+        rows = draw_group(example, self.settings.group_size, len(self.texts), random)
+        return [(example.text, self.texts[row]) for row in rows]
+
+    def begin(self) -> None:
+        """Evaluate the cross-encoder as it is, and keep it: the best so far."""
+        self.precision = self.settings.precision
+        if self.precision == "auto":
+            self.precision = _faster_precision(self.encoder, self.held_out[:_GROUPS_TIMED])
+        self.evaluate()
+        self.save()
+
+    def in_time(self) -> bool:
+        """Tell whether there is time for another step."""
+        return self.seconds < 60.0 * self.settings.minutes
+
+    def groups_done(self) -> int:
+        """Return how many groups were learned from."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        return epoch * len(self.examples) + min(position * self.settings.batch_size, len(self.examples))
+
+    def groups_planned(self) -> int:
+        """Return how many groups all epochs have."""
+        return len(self.examples) * self.settings.epochs
+
+    def advance(self) -> None:
+        """Take one step of the optimiser: a group's graph at a time is in memory."""
+        started = time.perf_counter()
+        for part in self.optimiser.param_groups:
+            part["lr"] = self._learning_rate()
+        self.optimiser.zero_grad(set_to_none=True)
+        epoch, drawn = self._batch()
+        for place in drawn:
+            pairs = self.group(self.examples[place], (epoch + 1, int(place)))
+            loss = self._loss(pairs)
+            if not torch.isfinite(loss):
+                raise SpecmineError(
+                    f"training {self.encoder.spec.name}: the loss is {loss.item()} at step {self.step + 1}; "
+                    "lower learning_rate in [reranker]"
+                )
+            (loss / len(drawn)).backward()  # type: ignore[no-untyped-call]
+            self.losses.append(loss.item())
+            self.pairs += len(pairs)
+        nn.utils.clip_grad_norm_(self.encoder.module.parameters(), self.settings.gradient_clip)
+        self.optimiser.step()
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+        self.pair_seconds += time.perf_counter() - started
+
+    def evaluate(self) -> None:
+        """Measure the held-out groups, which are the same at every evaluation."""
+        with torch.no_grad(), autocast(self.precision):
+            logits = torch.stack([self.encoder.forward_pairs(pairs) for pairs in self.held_out])
+        loss = sum(self.losses) / len(self.losses) if self.losses else None
+        first = float((logits.argmax(dim=1) == 0).float().mean())
+        self.history.append(GroupEvaluation(self.step, lce(logits).item(), first, loss))
+        self.losses = []
+
+    def best(self) -> GroupEvaluation:
+        """Return the evaluation with the least held-out loss, of equals the first."""
+        return min(self.history, key=lambda entry: (entry.held_out, entry.step))
+
+    def checkpoint(self, step: int) -> Path:
+        """Return where the checkpoint of a step lies."""
+        return self.folder / f"step-{step:08d}"
+
+    def resume(self) -> bool:
+        """Continue from the latest checkpoint; return False when there is none."""
+        found = sorted(path for path in self.folder.glob("step-*") if is_whole(path) and path.suffix == "")
+        if not found:
+            return False
+        saved = read_json(found[-1] / MANIFEST)
+        self.step, self.precision, self.seconds = saved["step"], saved["precision"], saved["seconds"]
+        self.history = [GroupEvaluation(**entry) for entry in saved["history"]]
+        self.losses = saved["losses"]
+        self.encoder.module.load_state_dict(load_file(found[-1] / WEIGHTS))
+        moments = load_file(found[-1] / MOMENTS)
+        for name, parameter in self.encoder.module.named_parameters():
+            if f"{name}/{_MOMENTS[0]}" in moments:
+                self.optimiser.state[parameter] = {
+                    "step": torch.tensor(float(self.step)),
+                    **{moment: moments[f"{name}/{moment}"] for moment in _MOMENTS},
+                }
+        return True
+
+    def save(self) -> None:
+        """Write a checkpoint; of the others only the best evaluated one is kept."""
+        names: dict[Tensor, str] = {parameter: name for name, parameter in self.encoder.module.named_parameters()}
+        moments = {
+            f"{names[parameter]}/{moment}": state[moment].contiguous()
+            for parameter, state in self.optimiser.state.items()
+            for moment in _MOMENTS
+        }
+        with write_artifact(self.checkpoint(self.step)) as partial:
+            weights = {name: tensor.contiguous() for name, tensor in self.encoder.module.state_dict().items()}
+            save_file(weights, partial / WEIGHTS)
+            save_file(moments, partial / MOMENTS)
+            manifest = {"step": self.step, "precision": self.precision, "seconds": self.seconds, "losses": self.losses}
+            write_json(partial / MANIFEST, {**manifest, "history": [asdict(entry) for entry in self.history]})
+        wanted = {self.checkpoint(self.step), self.checkpoint(self.best().step)}
+        for path in self.folder.glob("step-*"):
+            if path not in wanted:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def result(self) -> TrainedReranker:
+        """Return how the run went."""
+        return TrainedReranker(
+            best=self.best(),
+            history=tuple(self.history),
+            planned_steps=self.planned,
+            precision=self.precision,
+            seconds=self.seconds,
+            pairs_per_second=self.pairs / self.pair_seconds if self.pair_seconds else 0.0,
+        )
+
+    def _loss(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        with autocast(self.precision):
+            return lce(self.encoder.forward_pairs(pairs)[None])
+
+    def _batch(self) -> tuple[int, np.ndarray]:
+        epoch, position = divmod(self.step, self.steps_per_epoch)
+        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.examples))
+        size = self.settings.batch_size
+        return epoch, order[position * size : (position + 1) * size]
+
+    def _learning_rate(self) -> float:
+        warm = round(self.planned * self.settings.warmup)
+        share = (self.step + 1) / warm if self.step < warm else (self.planned - self.step) / (self.planned - warm)
+        return self.settings.learning_rate * share
+
+
+def choose_layers(module: nn.Module, layers: int) -> None:
+    """Let exactly the last ``layers`` of the longest stack, and what comes after it, be trained; 0: everything.
+
+    Raises SpecmineError when the model has fewer.
+    """
+    module.requires_grad_(True)
+    if layers == 0:
+        return
+    stacks = [part for part in module.modules() if isinstance(part, nn.ModuleList)]
+    stack = max(stacks, key=len, default=nn.ModuleList())
+    if len(stack) < layers:
+        raise SpecmineError(f"the cross-encoder has {len(stack)} layers, fewer than the {layers} of [reranker]")
+    for name, part in module.named_modules():
+        if name.endswith("embeddings"):
+            part.requires_grad_(False)
+    for layer in list(stack)[: len(stack) - layers]:
+        layer.requires_grad_(False)
+
+
+def autocast(precision: str) -> torch.autocast:
+    """Return the context in which a training with this precision computes."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _optimiser(module: nn.Module, settings: RerankerSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter, arXiv 1711.05101); as is usual, biases and layer norms are not decayed."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
+
+
+def _faster_precision(encoder: CrossEncoder, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
+    """Time a forward and a backward pass on a few groups in both precisions; the weights do not change."""
+    seconds = {}
+    for precision in ("float32", "bfloat16"):
+        times = []
+        for pairs in groups:  # the first pass allocates
+            started = time.perf_counter()
+            with autocast(precision):
+                logits = encoder.forward_pairs(pairs)
+            lce(logits[None]).backward()  # type: ignore[no-untyped-call]
+            times.append(time.perf_counter() - started)
+        seconds[precision] = min(times[1:] or times)
+    encoder.module.zero_grad(set_to_none=True)
+    # Rounding is a price: it must buy something that can be felt.
+    return "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"
