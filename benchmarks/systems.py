@@ -55,6 +55,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "hard_debiased, every passage": {"loss": "hard_debiased", **_EVERY},
     "hard_debiased, mix": {"loss": "hard_debiased", "synthesis": "mix"},
     "infonce, mochi": {"loss": "infonce", "synthesis": "mochi"},
+    "infonce, gca": {"loss": "infonce", "synthesis": "gca"},
     "full_softmax, mix": {"synthesis": "mix"},
     "full_softmax, mochi": {"synthesis": "mochi"},
     "histogram": {"loss": "histogram", **_LARGE},
