@@ -196,6 +196,22 @@ def promote(version: str, *, session: Given) -> None:
 
 
 @app.command
+def geometry(encoder: str, kind: str, *, session: Given) -> None:
+    """Find an encoder's documents by cosine, by hyperbolic distance, or by both; nothing is embedded again.
+
+    Parameters
+    ----------
+    encoder
+        The encoder's name.
+    kind
+        cosine, hyperbolic or hybrid.
+    """
+    from flows import commands
+
+    commands.geometry(session, encoder, kind)
+
+
+@app.command
 def rollback(*, session: Given) -> None:
     """Serve again the release that was served before."""
     from flows import commands
@@ -291,6 +307,20 @@ def compare_chunking(
     from flows import commands
 
     commands.compare_chunking(session, splitters, split, encoders, keep)
+
+
+@compare.command(name="geometry")
+def compare_geometry(*, split: str = "dev", session: Given) -> None:
+    """Find the documents of judged queries by cosine, by hyperbolic distance and by both, and measure each.
+
+    Parameters
+    ----------
+    split
+        train, dev, test or guard.
+    """
+    from flows import commands
+
+    commands.compare_geometry(session, split)
 
 
 @models.command(name="list")

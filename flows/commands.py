@@ -14,6 +14,7 @@ from flows import show
 from flows.output import Session, Tell, table
 from flows.settings import Settings, load_settings
 from indexing.home import SpecmineError
+from indexing.releases import Release
 from indexing.specs import CrossEncoderSpec, EncoderSpec
 
 
@@ -185,6 +186,26 @@ def promote(session: Session, version: str) -> None:
     session.emit(result, lambda console: console.print(f"serving {result['release']}: {result['note']}"))
 
 
+def geometry(session: Session, encoder: str, kind: str) -> None:
+    """Find an encoder's documents by another geometry."""
+    from flows import stages
+
+    with session.progress() as tell:
+        result = stages.geometry(load_settings(session.config), encoder, kind, tell)
+    told = f"serving {result['release']}: {encoder} by {result['geometry']['kind']}"
+    session.emit(result, lambda console: console.print(told))
+
+
+def compare_geometry(session: Session, split: str) -> None:
+    """Compare the geometries of the served encoders."""
+    from flows import stages
+    from flows.show_geometries import geometries
+
+    with session.progress() as tell:
+        result = stages.compare_geometry(load_settings(session.config), split, tell)
+    session.emit(result, lambda console: geometries(console, result))
+
+
 def rollback(session: Session) -> None:
     """Serve the release before."""
     from indexing.releases import rollback as roll_back
@@ -196,6 +217,11 @@ def rollback(session: Session) -> None:
         release = roll_back(home)
     result = {"release": release.id, "before": before.id, "note": release.note}
     session.emit(result, lambda console: console.print(f"serving {release.id} again (was {before.id})"))
+
+
+def _served_by(release: Release, encoder: str) -> str:
+    geometry = release.geometry_of(encoder)
+    return f"{encoder} {release.encoders[encoder]}" + (f" by {geometry.kind}" if geometry.has_points else "")
 
 
 def releases(session: Session) -> None:
@@ -212,7 +238,7 @@ def releases(session: Session) -> None:
             "→" if served and release.id == served.id else "",
             release.id,
             release.created,
-            ", ".join(f"{name} {version}" for name, version in release.encoders.items()),
+            ", ".join(_served_by(release, name) for name in release.encoders),
             str(release.reranker or "none"),
             release.note,
         ]

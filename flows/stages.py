@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -270,6 +270,33 @@ def monitor(settings: Settings, tell: Tell) -> dict[str, Any]:
         book.forget_searches(settings.search.log_days)
         home, index = settings.open_home(), settings.index()
         summary.update(watch(home, index, book, settings.monitor, settings.promotion, tell).as_json())
+    return summary
+
+
+def geometry(settings: Settings, encoder: str, kind: str, tell: Tell) -> dict[str, Any]:
+    """Find an encoder's documents by another geometry from now on; nothing is embedded for it."""
+    from indexing.geometry import Geometry
+    from indexing.regeometry import serve_geometry
+
+    try:
+        wanted = Geometry(kind)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise SpecmineError(str(error)) from None
+    with _logged(settings, "geometry") as summary:
+        release = serve_geometry(settings.open_home(), settings.index(), encoder, wanted, tell)
+        found = release.geometry_of(encoder)
+        summary.update(release=release.id, encoder=encoder, geometry=asdict(found), note=release.note)
+    return summary
+
+
+def compare_geometry(settings: Settings, split: str, tell: Tell) -> dict[str, Any]:
+    """Measure every geometry of every served encoder on one split; nothing is published."""
+    from training.geometries import compare_geometries
+
+    with _logged(settings, "compare geometry") as summary, opened(settings) as searcher, catalogue(settings) as book:
+        queries, projection = judged(searcher, book, split)
+        judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
+        summary.update(split=split, **compare_geometries(searcher, queries, judgements, projection, tell))
     return summary
 
 

@@ -1,18 +1,36 @@
-"""A generation's contents: what is searched, written from documents that are read, cut and embedded."""
+"""A generation's contents: what is searched, written from documents that are read, cut and embedded.
+
+Where a release finds an encoder's documents by another geometry than the cosine, a content holds their points as one
+more vector. They are made of the vectors and norms that are kept: nothing is embedded for them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from chunking.stored import load_chunks
 from indexing.bm25 import document_vector
 from indexing.embedding import Progress
-from indexing.generations import Generation, IndexedDocument, document_folder, next_content, open_store
+from indexing.generations import (
+    Generation,
+    IndexedDocument,
+    document_folder,
+    next_content,
+    open_store,
+    read_documents,
+    write_documents,
+)
+from indexing.geometry import Geometry
 from indexing.home import Home
+from indexing.hyperbolic import place
 from indexing.releases import BASE, Fusion, Release
 from indexing.settings import IndexSettings
-from indexing.stores import BM25, PointBatch
-from indexing.vectors import load_vectors
+from indexing.stores import BM25, MoreVectors, PointBatch
+from indexing.vectors import load_norms, load_vectors
+
+_KEPT_CONTENTS = 3
 
 
 def write_content(
@@ -23,16 +41,64 @@ def write_content(
     added: Mapping[str, IndexedDocument],
     replaced: Sequence[str],
     tell: Progress,
+    geometries: Mapping[str, Geometry] | None = None,
 ) -> int:
-    """Write the generation's next content from that of ``base`` and return its number."""
+    """Write the generation's next content from that of ``base`` and return its number.
+
+    ``geometries`` are those of the release that will name it, by encoder.
+    """
     content = next_content(home, generation.id)
     store = open_store(home, generation, settings.qdrant)
-    store.write(content, base, _batches(home, generation, added, tell), replaced)
+    store.write(content, base, _batches(home, generation, added, tell, geometries or {}), replaced)
     return content
 
 
+def write_points(
+    home: Home,
+    generation: Generation,
+    settings: IndexSettings,
+    base: int,
+    geometries: Mapping[str, Geometry],
+    tell: Progress,
+) -> int:
+    """Write the generation's next content: that of ``base`` with the points of ``geometries`` (by encoder).
+
+    Returns its number. Raises SpecmineError when the norms of document vectors were not kept.
+    """
+    documents = read_documents(home, generation.id, base)
+    content = next_content(home, generation.id)
+
+    def batches() -> Iterator[MoreVectors]:
+        for number, entry in enumerate(documents.values(), start=1):
+            ids = [chunk.id for chunk in load_chunks(document_folder(home, entry.key))]
+            yield MoreVectors(ids, _points(home, generation, entry, geometries))
+            tell("writing points", number, len(documents))
+
+    open_store(home, generation, settings.qdrant).add_vectors(content, base, batches())
+    write_documents(home, generation.id, content, documents)
+    return content
+
+
+def _points(
+    home: Home, generation: Generation, entry: IndexedDocument, geometries: Mapping[str, Geometry]
+) -> dict[str, np.ndarray]:
+    """Return the points of a document's chunks, (n, d + 1) float32, by the name of the vector."""
+    points = {}
+    for encoder in generation.encoders:
+        name, geometry = encoder.spec.name, geometries.get(encoder.spec.name)
+        if geometry is not None and geometry.has_points:
+            rows = load_vectors(home, encoder.fingerprint, entry.key)
+            norms = load_norms(home, encoder.fingerprint, entry.key)
+            points[geometry.vector_name(name)] = place(rows, norms, geometry).astype(np.float32)
+    return points
+
+
 def _batches(
-    home: Home, generation: Generation, documents: Mapping[str, IndexedDocument], tell: Progress
+    home: Home,
+    generation: Generation,
+    documents: Mapping[str, IndexedDocument],
+    tell: Progress,
+    geometries: Mapping[str, Geometry],
 ) -> Iterator[PointBatch]:
     total = sum(entry.chunks for entry in documents.values())
     done = 0
@@ -41,9 +107,16 @@ def _batches(
         dense = {
             encoder.spec.name: load_vectors(home, encoder.fingerprint, entry.key) for encoder in generation.encoders
         }
+        dense |= _points(home, generation, entry, geometries)
         yield PointBatch(chunks, dense, [document_vector(chunk.encoder_text) for chunk in chunks])
         done += len(chunks)
         tell("writing", done, total)
+
+
+def keep_recent(home: Home, generation: Generation, settings: IndexSettings, content: int, base: int | None) -> None:
+    """Remove all contents but ``content``, the one it was made from and the last before it."""
+    recent = [content - i for i in range(_KEPT_CONTENTS)]
+    open_store(home, generation, settings.qdrant).keep({*recent, *([base] if base else [])})
 
 
 def first_release(generation: Generation, content: int, note: str) -> Release:

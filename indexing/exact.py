@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,10 +15,24 @@ _QUERIES_PER_BLOCK = 64
 ROWS_PER_BLOCK = 8192
 
 
+Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From (q, d) queries and (n, d) documents to (q, n), higher is better."""
+
+
+def inner_product(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Return (q, n) the inner products of queries (q, d) and documents (n, d)."""
+    return np.asarray(queries @ documents.T)
+
+
 def exact_run(
-    queries: Sequence[str], vectors: np.ndarray, blocks: Iterable[np.ndarray], chunk_ids: Sequence[str], depth: int
+    queries: Sequence[str],
+    vectors: np.ndarray,
+    blocks: Iterable[np.ndarray],
+    chunk_ids: Sequence[str],
+    depth: int,
+    score: Score = inner_product,
 ) -> Run:
-    """Return the best ``depth`` chunks of each query by dot product, all documents compared.
+    """Return the best ``depth`` chunks of each query by inner product or another score, all documents compared.
 
     ``vectors`` (q, d) are those of ``queries`` (ids); ``blocks`` (n, d) follow one another in the order of
     ``chunk_ids``.
@@ -27,7 +41,7 @@ def exact_run(
     seen = 0
     for block in blocks:
         for first in range(0, len(queries), _QUERIES_PER_BLOCK):
-            scores = vectors[first : first + _QUERIES_PER_BLOCK] @ block.T
+            scores = score(vectors[first : first + _QUERIES_PER_BLOCK], block)
             kept = min(depth, len(block))
             if not kept:
                 continue

@@ -17,12 +17,11 @@ from typing import Any
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
 from chunking.document import sha256_file
-from indexing.contents import first_release, write_content
+from indexing.contents import first_release, keep_recent, write_content
 from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
     Generation,
     IndexedDocument,
-    open_store,
     read_documents,
     save_generation,
     write_documents,
@@ -34,7 +33,6 @@ from indexing.releases import Release, current, publish
 from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
 
-_KEPT_CONTENTS = 3
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
     *("characters", "dropped_lines", "tables", "table_rows", "chunks_shortened"),
@@ -296,13 +294,13 @@ def _publish(
         return served
     save_generation(home, generation)
     base = served.content if served else None
-    content = write_content(home, generation, settings, base, documents, [*documents, *removed], tell)
+    geometries = served.geometry if served else None
+    content = write_content(home, generation, settings, base, documents, [*documents, *removed], tell, geometries)
     write_documents(home, generation.id, content, {**kept, **documents})
     note = f"ingest: {len(documents)} documents in, {len(removed)} out"
     if served:
         release = publish(home, replace(served, content=content, note=note))
     else:
         release = publish(home, first_release(generation, content, note))
-    recent = [content - i for i in range(_KEPT_CONTENTS)]
-    open_store(home, generation, settings.qdrant).keep({*recent, *([base] if base else [])})
+    keep_recent(home, generation, settings, content, base)
     return release

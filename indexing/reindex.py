@@ -143,9 +143,10 @@ def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexR
         embedded = embed_documents(home, generation, keys, listed_keys(home), progress)
         embedded += add_missing_norms(home, generation, keys, progress)
         save_generation(home, generation)
-        content = write_content(home, generation, settings, None, cut, (), progress)
+        following = _release(home, release, generation)
+        content = write_content(home, generation, settings, None, cut, (), progress, following.geometry)
         write_documents(home, generation.id, content, cut)
-        published = publish(home, _release(home, release, generation, content))
+        published = publish(home, replace(following, content=content))
     chunks = sum(entry.chunks for entry in cut.values())
     return ReindexReport(plan, published.id, chunks, embedded, unread, time.monotonic() - started)
 
@@ -202,15 +203,16 @@ def _to_read_again(home: Home, reader: int | str, entry: IndexedDocument) -> boo
         return False
 
 
-def _release(home: Home, old: Release, generation: Generation, content: int) -> Release:
+def _release(home: Home, old: Release, generation: Generation) -> Release:
+    """Return the release of the new generation that follows the old one; its content is still to be written."""
     fingerprints = {part.spec.name: part.fingerprint for part in read_generation(home, old.generation).encoders}
-    fresh = first_release(generation, content, f"re-index of {old.id}")
-    versions = {
-        part.spec.name: old.encoders[part.spec.name] if fingerprints.get(part.spec.name) == part.fingerprint else BASE
-        for part in generation.encoders
-    }
+    fresh = first_release(generation, 0, f"re-index of {old.id}")
+    same = {part.spec.name for part in generation.encoders if fingerprints.get(part.spec.name) == part.fingerprint}
+    versions = {name: old.encoders[name] if name in same else BASE for name in generation.names}
+    geometry = {name: found for name, found in old.geometry.items() if name in same}
     same_sources = set(fresh.fusion.weights) == set(old.fusion.weights)
-    return replace(fresh, encoders=versions, reranker=old.reranker, fusion=old.fusion if same_sources else fresh.fusion)
+    fusion = old.fusion if same_sources else fresh.fusion
+    return replace(fresh, encoders=versions, reranker=old.reranker, fusion=fusion, geometry=geometry)
 
 
 def _changes(old: Generation, new: Generation) -> list[str]:

@@ -8,11 +8,12 @@ a new CURRENT over the old, so that a reader sees the old release or the new one
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from indexing.geometry import COSINE, Geometry
 from indexing.home import Home, SpecmineError, read_json, write_json
 
 BASE = "base"
@@ -56,7 +57,8 @@ class Reranker:
 class Release:
     """One state of the whole search: ``encoders`` maps each encoder to its query version, ``base`` when untrained.
 
-    ``previous`` is the release that was served when this one was published, and where ``rollback`` goes.
+    ``geometry`` is that of the encoders whose documents are not found by the cosine. ``previous`` is the release that
+    was served when this one was published, and where ``rollback`` goes.
     """
 
     generation: str
@@ -68,6 +70,11 @@ class Release:
     id: str = ""
     created: str = ""
     previous: str | None = None
+    geometry: dict[str, Geometry] = field(default_factory=dict)
+
+    def geometry_of(self, encoder: str) -> Geometry:
+        """Return by what an encoder's documents are found."""
+        return self.geometry.get(encoder, COSINE)
 
 
 def publish(home: Home, release: Release) -> Release:
@@ -114,7 +121,9 @@ def read_release(home: Home, release_id: str) -> Release:
     if reranker is not None:
         languages = reranker.get("languages")
         reranker = Reranker(**{**reranker, "languages": None if languages is None else tuple(languages)})
-    return Release(**{**content, "fusion": Fusion(**content["fusion"]), "reranker": reranker})
+    geometry = {name: Geometry(**fields) for name, fields in content.get("geometry", {}).items()}
+    fusion = Fusion(**content["fusion"])
+    return Release(**{**content, "fusion": fusion, "reranker": reranker, "geometry": geometry})
 
 
 def list_releases(home: Home) -> list[Release]:

@@ -23,8 +23,10 @@ from indexing.encoders_cross import CrossEncoder, load_cross_encoder
 from indexing.exact import exact_run
 from indexing.fusion import Run, fuse
 from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
+from indexing.geometry import Geometry
+from indexing.geometry_search import nearest_by_geometry
 from indexing.home import Home, SpecmineError
-from indexing.hyperbolic import hyperbolic_name, hyperbolic_run
+from indexing.hyperbolic import hyperbolic_name, hyperbolic_run, measured_geometry
 from indexing.passages import Passages
 from indexing.pca import PCA, PcaIndex, open_pca
 from indexing.releases import BASE, Release, served
@@ -209,6 +211,16 @@ class Searcher:
         fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
         return np.concatenate([load_norms(self._home, fingerprint, entry.key) for entry in self.documents.values()])
 
+    def measured(self, encoder: str, geometry: Geometry) -> Geometry:
+        """Return a geometry with the unit of an encoder's documents (``indexing.hyperbolic.measured_geometry``)."""
+        part = next(part for part in self.generation.encoders if part.spec.name == encoder)
+        return measured_geometry(self._home, part, self.documents, geometry)
+
+    @property
+    def settings(self) -> IndexSettings:
+        """How the index is configured."""
+        return self._settings
+
     @cached_property
     def pca(self) -> PcaIndex:
         """The release's documents in the space that its encoders share. Made at the first use: seconds to minutes."""
@@ -301,17 +313,31 @@ class Searcher:
         runs: dict[str, Run] = {name: {query: {} for query in queries} for name in names}
         if not names:
             return runs
-        vectors = [
-            QueryVectors(
-                {name: rows[place] for name, (rows, _) in embedded.items() if name in names},
-                query_vector(text) if BM25 in names else None,
-            )
-            for place, text in enumerate(queries.values())
-        ]
-        for query, found in zip(queries, self._reader.nearest(vectors, depth), strict=True):
+        asked = list(queries.values())
+        for query, found in zip(queries, self._nearest(asked, names, embedded, depth), strict=True):
             for name, hits in found.items():
                 runs[name][query] = {hit.chunk: hit.score for hit in hits}
         return runs
+
+    def _nearest(
+        self, queries: Sequence[str], names: Collection[str], embedded: Mapping[str, Embedded], depth: int
+    ) -> list[dict[str, list[Hit]]]:
+        """Return for each query (text) the best of the named encoders, each by its geometry, and of BM25."""
+        geometries = {name: self.release.geometry_of(name) for name in embedded if name in names}
+        by_cosine = [name for name, geometry in geometries.items() if not geometry.has_points]
+        vectors = [
+            QueryVectors(
+                {name: embedded[name][0][place] for name in by_cosine}, query_vector(text) if BM25 in names else None
+            )
+            for place, text in enumerate(queries)
+        ]
+        found = self._reader.nearest(vectors, depth)
+        for name, geometry in geometries.items():
+            if geometry.has_points:
+                lists = nearest_by_geometry(self._reader, name, geometry, embedded[name], depth)
+                for place, hits in enumerate(lists):
+                    found[place][name] = hits
+        return found
 
     def _exact_runs(
         self, queries: Mapping[str, str], names: Sequence[str], embedded: Mapping[str, Embedded], depth: int
@@ -354,11 +380,11 @@ class Searcher:
             raise SpecmineError(f"the limit must be 1 to 100, not {limit}")
         encoders = self.encoders  # loaded at the first search, which is not counted
         started = time.perf_counter()
-        dense = {name: encoder.embed([text])[0] for name, encoder in encoders.items()}
+        embedded = {name: encoder.embed_with_norms([text]) for name, encoder in encoders.items()}
         depth = max(self._settings.search.depth, limit)
-        found = self._reader.nearest([QueryVectors(dense, query_vector(text))], depth)[0]
+        found = self._nearest([text], [*encoders, BM25], embedded, depth)[0]
         if self._fuses_pca:
-            together = self._pca_run({name: vector[None] for name, vector in dense.items()}, ["q"], depth)["q"]
+            together = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, ["q"], depth)["q"]
             found[PCA] = sorted((Hit(*pair) for pair in together.items()), key=lambda hit: (-hit.score, hit.chunk))
         runs: dict[str, Run] = {name: {"q": {hit.chunk: hit.score for hit in hits}} for name, hits in found.items()}
         ranking = self.fuse(runs).get("q", {})

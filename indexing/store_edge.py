@@ -19,7 +19,7 @@ import qdrant_edge as edge
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
-from indexing.stores import BM25, RRF_K, Hit, PointBatch, QueryVectors, chunk_of, payload_of
+from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _SHARD = "shard"
 _QUERIES_PER_REQUEST = 64
@@ -50,12 +50,28 @@ class EdgeStore:
                 _upsert(shard, batch)
             if shard is None:
                 raise SpecmineError("an index without any document cannot be written")
-            shard.flush()
-            shard.optimize()
-            shard.flush()
-            count = shard.count(edge.CountRequest(exact=True))
-            shard.close()
-            write_json(partial / MANIFEST, {"content": content, "base": base, "chunks": count})
+            _finish(shard, partial, content, base)
+
+    def add_vectors(self, content: int, base: int, batches: Iterable[MoreVectors]) -> None:
+        """See ``indexing.stores.Store.add_vectors``."""
+        target = self._folder / str(content)
+        shutil.rmtree(target, ignore_errors=True)
+        with write_artifact(target) as partial:
+            shard = self._copy(base, partial / _SHARD)
+            known: set[str] = set()
+            for batch in batches:
+                for name in batch.dense.keys() - known:
+                    size = batch.dense[name].shape[1]
+                    shard.update(edge.UpdateOperation.create_dense_vector(name, size, edge.Distance.Dot))
+                known |= batch.dense.keys()
+                rows = {name: matrix.tolist() for name, matrix in batch.dense.items()}
+                points = [
+                    edge.PointVectors(chunk, {name: part[i] for name, part in rows.items()})
+                    for i, chunk in enumerate(batch.ids)
+                ]
+                if points:
+                    shard.update(edge.UpdateOperation.update_vectors(points))
+            _finish(shard, partial, content, base)
 
     def reader(self, content: int) -> EdgeReader:
         """See ``indexing.stores.Store.reader``."""
@@ -85,7 +101,7 @@ class EdgeReader:
         """See ``indexing.stores.Reader.count``."""
         return int(self._shard.count(edge.CountRequest(exact=True)))
 
-    def nearest(self, queries: Sequence[QueryVectors], limit: int) -> list[dict[str, list[Hit]]]:
+    def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """See ``indexing.stores.Reader.nearest``."""
         asked = [
             (number, source, query) for number, vectors in enumerate(queries) for source, query in _queries(vectors)
@@ -93,7 +109,8 @@ class EdgeReader:
         found: list[dict[str, list[Hit]]] = [{} for _ in queries]
         for start in range(0, len(asked), _QUERIES_PER_REQUEST):
             part = asked[start : start + _QUERIES_PER_REQUEST]
-            requests = [edge.QueryRequest(limit=limit, query=query) for _, _, query in part]
+            params = edge.SearchParams(exact=True) if exact else None
+            requests = [edge.QueryRequest(limit=limit, query=query, params=params) for _, _, query in part]
             answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
             for (number, source, _), points in zip(part, answers, strict=True):
                 found[number][source] = _hits(points)
@@ -128,6 +145,15 @@ class EdgeReader:
                     yield str(record.id), np.asarray(record.vector[encoder], dtype=np.float32)
             if offset is None:
                 return
+
+    def vectors_of(self, name: str, ids: Collection[str]) -> dict[str, np.ndarray]:
+        """See ``indexing.stores.Reader.vectors_of``."""
+        records = self._shard.retrieve(list(ids), with_payload=False, with_vector=[name])
+        return {
+            str(record.id): np.asarray(record.vector[name], dtype=np.float32)
+            for record in records
+            if isinstance(record.vector, dict)
+        }
 
     def close(self) -> None:
         """See ``indexing.stores.Reader.close``."""
@@ -166,6 +192,15 @@ def _create(path: Path, like: PointBatch) -> edge.EdgeShard:
     for field in ("document", "chunk"):
         shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Keyword))
     return shard
+
+
+def _finish(shard: edge.EdgeShard, partial: Path, content: int, base: int | None) -> None:
+    shard.flush()
+    shard.optimize()
+    shard.flush()
+    count = shard.count(edge.CountRequest(exact=True))
+    shard.close()
+    write_json(partial / MANIFEST, {"content": content, "base": base, "chunks": count})
 
 
 def _remove_documents(shard: edge.EdgeShard, documents: Collection[str]) -> None:

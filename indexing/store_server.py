@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import ApiException
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
 from indexing.home import SpecmineError
-from indexing.stores import BM25, RRF_K, Hit, PointBatch, QueryVectors, chunk_of, payload_of
+from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _BORN = "born"
 _DIED = "died"
@@ -76,6 +76,30 @@ class ServerStore:
                 wait=True,
             )
         self._record(sorted({*(known for known in self._written() if known <= (base or 0)), content}))
+
+    def add_vectors(self, content: int, base: int, batches: Iterable[MoreVectors]) -> None:
+        """See ``indexing.stores.Store.add_vectors``. Contents share their points: the base has the vectors as well."""
+        self._clear_after(base)
+        reader = self.reader(base)
+        for batch in batches:
+            for name, matrix in batch.dense.items():
+                vector = models.DenseVectorConfig(size=matrix.shape[1], distance=models.Distance.DOT)
+                self._client.create_vector_name(self._collection, name, models.DenseVectorNameConfig(dense=vector))
+            for start in range(0, len(batch.ids), _UPSERT):
+                part = range(start, min(start + _UPSERT, len(batch.ids)))
+                points = reader.points([batch.ids[i] for i in part])
+                self._client.update_vectors(
+                    self._collection,
+                    [
+                        models.PointVectors(
+                            id=points[batch.ids[i]],
+                            vector={name: matrix[i].tolist() for name, matrix in batch.dense.items()},
+                        )
+                        for i in part
+                    ],
+                    wait=True,
+                )
+        self._record(sorted({*(known for known in self._written() if known <= base), content}))
 
     def reader(self, content: int) -> ServerReader:
         """See ``indexing.stores.Store.reader``."""
@@ -153,7 +177,7 @@ class ServerReader:
         """See ``indexing.stores.Reader.count``."""
         return self._client.count(self._collection, count_filter=self._alive, exact=True).count
 
-    def nearest(self, queries: Sequence[QueryVectors], limit: int) -> list[dict[str, list[Hit]]]:
+    def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """See ``indexing.stores.Reader.nearest``."""
         asked = [
             (number, source, query) for number, vectors in enumerate(queries) for source, query in _queries(vectors)
@@ -162,7 +186,14 @@ class ServerReader:
         for start in range(0, len(asked), _QUERIES_PER_REQUEST):
             part = asked[start : start + _QUERIES_PER_REQUEST]
             requests = [
-                models.QueryRequest(query=query, using=source, limit=limit, filter=self._alive, with_payload=["chunk"])
+                models.QueryRequest(
+                    query=query,
+                    using=source,
+                    limit=limit,
+                    filter=self._alive,
+                    with_payload=["chunk"],
+                    params=models.SearchParams(exact=True) if exact else None,
+                )
                 for _, source, query in part
             ]
             answers = self._client.query_batch_points(self._collection, requests)
@@ -187,13 +218,32 @@ class ServerReader:
 
     def chunks(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """See ``indexing.stores.Reader.chunks``."""
+        found = [chunk_of(record.payload) for record in self._records(ids, True, False) if record.payload]
+        return {chunk.id: chunk for chunk in found}
+
+    def vectors_of(self, name: str, ids: Collection[str]) -> dict[str, np.ndarray]:
+        """See ``indexing.stores.Reader.vectors_of``."""
+        return {
+            record.payload["chunk"]: np.asarray(record.vector[name], dtype=np.float32)
+            for record in self._records(ids, ["chunk"], [name])
+            if record.payload and isinstance(record.vector, dict)
+        }
+
+    def points(self, ids: Collection[str]) -> dict[str, Any]:
+        """Return the ids of the points that hold the chunks with these ids."""
+        return {record.payload["chunk"]: record.id for record in self._records(ids, ["chunk"], False) if record.payload}
+
+    def _records(
+        self, ids: Collection[str], payload: bool | list[str], vectors: bool | list[str]
+    ) -> list[models.Record]:
         if not ids:
-            return {}
+            return []
         wanted = models.FieldCondition(key="chunk", match=models.MatchAny(any=list(ids)))
         condition = models.Filter(must=[wanted, *_conditions(self._alive.must)], must_not=self._alive.must_not)
-        records, _ = self._client.scroll(self._collection, condition, limit=len(ids), with_payload=True)
-        found = [chunk_of(record.payload) for record in records if record.payload]
-        return {chunk.id: chunk for chunk in found}
+        records, _ = self._client.scroll(
+            self._collection, condition, limit=len(ids), with_payload=payload, with_vectors=vectors
+        )
+        return list(records)
 
     def vectors(self, encoder: str) -> Iterator[tuple[str, np.ndarray]]:
         """See ``indexing.stores.Reader.vectors``."""

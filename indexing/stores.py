@@ -30,7 +30,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class PointBatch:
-    """Chunks with their vectors: ``dense`` maps each encoder to (n, d) float32 unit rows, ``sparse`` has n vectors."""
+    """Chunks with their vectors: ``dense`` maps each encoder to (n, d) float32 unit rows, ``sparse`` has n vectors.
+
+    A dense vector need be no encoder's: the points of a geometry are kept beside (``indexing.geometry``).
+    """
 
     chunks: Sequence[Chunk]
     dense: Mapping[str, np.ndarray]
@@ -38,8 +41,16 @@ class PointBatch:
 
 
 @dataclass(frozen=True)
+class MoreVectors:
+    """Further dense vectors of the chunks with these ids, by name: (n, d) float32."""
+
+    ids: Sequence[str]
+    dense: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class QueryVectors:
-    """One query as every source sees it: ``dense`` maps encoders to (d,) float32 unit vectors."""
+    """One query as every source sees it: ``dense`` maps encoders, or points, to a (d,) float32 vector."""
 
     dense: Mapping[str, np.ndarray]
     sparse: SparseVector | None
@@ -52,8 +63,11 @@ class Reader(Protocol):
         """Return the number of chunks."""
         ...
 
-    def nearest(self, queries: Sequence[QueryVectors], limit: int) -> list[dict[str, list[Hit]]]:
-        """Return for each query the best ``limit`` chunks of every source it has a vector for, in one request."""
+    def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
+        """Return for each query the best ``limit`` chunks of every source it has a vector for, in one request.
+
+        ``exact`` compares all chunks, also where the engine would follow a graph.
+        """
         ...
 
     def fused(self, query: QueryVectors, weights: Mapping[str, float], depth: int, limit: int) -> list[Hit]:
@@ -66,6 +80,10 @@ class Reader(Protocol):
 
     def vectors(self, encoder: str) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every chunk's id and its (d,) float32 vector as stored, in no particular order."""
+        ...
+
+    def vectors_of(self, name: str, ids: Collection[str]) -> dict[str, np.ndarray]:
+        """Return the (d,) float32 vectors of this name of the chunks with these ids."""
         ...
 
     def close(self) -> None:
@@ -81,6 +99,10 @@ class Store(Protocol):
 
         May be repeated after an interruption; until it returns, nothing reads the new content.
         """
+        ...
+
+    def add_vectors(self, content: int, base: int, batches: Iterable[MoreVectors]) -> None:
+        """Write content ``content``: that of ``base``, its chunks with further vectors. Otherwise as ``write``."""
         ...
 
     def reader(self, content: int) -> Reader:

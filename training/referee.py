@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
 from evaluation.verdict import Comparison, Findings, PromotionRule, Slice, Slices, Verdict, decide_all, find
 from indexing.encoders import QueryEncoder
-from indexing.exact import exact_run
+from indexing.exact import ROWS_PER_BLOCK, exact_run
 from indexing.fusion import Run
+from indexing.geometry import COSINE, Geometry
+from indexing.hyperbolic import as_queries, place, score
 from indexing.search import Searcher
 from training.splits import HeldOut
 
@@ -60,15 +63,54 @@ def evaluate_release(searcher: Searcher, queries: Sequence[Query], projection: P
     return {name: measure(run, projection) for name, run in searcher.runs(texts, depth=DEPTH).items()}
 
 
-def bench_runs(encoder: QueryEncoder, documents: np.ndarray, chunk_ids: Sequence[str], bench: Bench) -> BenchRuns:
-    """Search all of the bench's queries with one encoder alone, exactly, over its (N, d) document vectors."""
-    return {name: encoder_run(encoder, documents, chunk_ids, part) for name, part in bench.parts.items()}
+def bench_runs(
+    encoder: QueryEncoder,
+    documents: np.ndarray,
+    chunk_ids: Sequence[str],
+    bench: Bench,
+    geometry: Geometry = COSINE,
+    lengths: np.ndarray | None = None,
+) -> BenchRuns:
+    """Search all of the bench's queries with one encoder alone, exactly, over its (N, d) document vectors.
+
+    A geometry other than the cosine reads the (N,) ``lengths`` that these had before they were normalised.
+    """
+    return {
+        name: encoder_run(encoder, documents, chunk_ids, part, geometry, lengths) for name, part in bench.parts.items()
+    }
 
 
-def encoder_run(encoder: QueryEncoder, documents: np.ndarray, chunk_ids: Sequence[str], held_out: HeldOut) -> Run:
-    """Search held-out queries with one encoder alone, exactly."""
-    vectors = encoder.embed(list(held_out.texts.values()))
-    return exact_run(list(held_out.texts), vectors, [documents], chunk_ids, DEPTH)
+def encoder_run(
+    encoder: QueryEncoder,
+    documents: np.ndarray,
+    chunk_ids: Sequence[str],
+    held_out: HeldOut,
+    geometry: Geometry = COSINE,
+    lengths: np.ndarray | None = None,
+) -> Run:
+    """Search held-out queries with one encoder alone, exactly; as ``bench_runs``."""
+    embedded = encoder.embed_with_norms(list(held_out.texts.values()))
+    return embedded_run(list(held_out.texts), embedded, documents, chunk_ids, geometry, lengths)
+
+
+def embedded_run(
+    queries: Sequence[str],
+    embedded: tuple[np.ndarray, np.ndarray],
+    documents: np.ndarray,
+    chunk_ids: Sequence[str],
+    geometry: Geometry,
+    lengths: np.ndarray | None,
+) -> Run:
+    """Search queries that are embedded, as unit rows and norms, exactly by a geometry."""
+    rows, norms = embedded
+    if not geometry.has_points or lengths is None:
+        return exact_run(queries, rows, [documents], chunk_ids, DEPTH)
+    blocks = (
+        place(documents[first : first + ROWS_PER_BLOCK], lengths[first : first + ROWS_PER_BLOCK], geometry)
+        for first in range(0, len(documents), ROWS_PER_BLOCK)
+    )
+    wanted = as_queries(place(rows, norms, geometry))
+    return exact_run(queries, wanted, blocks, chunk_ids, DEPTH, partial(score, geometry=geometry))
 
 
 def judge(before: BenchRuns, after: BenchRuns, bench: Bench, rule: PromotionRule) -> Verdict:

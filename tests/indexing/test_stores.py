@@ -15,10 +15,12 @@ import pytest
 
 from chunking.document import Chunk, chunk_id
 from indexing.bm25 import document_vector, query_vector
+from indexing.geometry import Geometry
 from indexing.home import SpecmineError
+from indexing.hyperbolic import as_queries, place, score
 from indexing.store_edge import EdgeStore
 from indexing.store_server import ServerStore, connect
-from indexing.stores import BM25, RRF_K, PointBatch, QueryVectors, Store
+from indexing.stores import BM25, RRF_K, MoreVectors, PointBatch, QueryVectors, Store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect", "ignore:Failed to obtain server version"
@@ -190,6 +192,91 @@ def test_writing_after_a_rollback_leaves_the_abandoned_content_out(open_store: O
     reader = open_store().reader(3)
     documents = {chunk.document for chunk in reader.chunks(list(dict(reader.vectors("alpha")))).values()}
     assert documents == {"d1", "d3"}
+
+
+def further(batch: PointBatch, name: str, seed: int) -> MoreVectors:
+    rows = np.random.default_rng(seed).normal(size=(len(batch.chunks), 6)).astype(np.float32)
+    return MoreVectors([chunk.id for chunk in batch.chunks], {name: rows})
+
+
+def test_further_vectors_are_kept_exactly_and_searched_by_inner_product(open_store: OpenStore) -> None:
+    first, second = make_batch(["d1"], seed=20), make_batch(["d2", "d3"], seed=21)
+    open_store().write(1, None, [first, second], ())
+    more = [further(first, "alpha.more", 1), further(second, "alpha.more", 2)]
+    open_store().add_vectors(2, 1, more)
+    reader = open_store().reader(2)
+    assert reader.count() == 24
+    expected = dict(
+        zip([*more[0].ids, *more[1].ids], np.concatenate([m.dense["alpha.more"] for m in more]), strict=True)
+    )
+    stored = dict(reader.vectors("alpha.more"))
+    assert stored.keys() == expected.keys()
+    assert all(np.array_equal(stored[chunk], row) for chunk, row in expected.items())
+    some = reader.vectors_of("alpha.more", [*more[1].ids[:2], str(uuid.uuid4())])
+    assert some.keys() == set(more[1].ids[:2])
+    assert all(np.array_equal(some[chunk], expected[chunk]) for chunk in some)
+    query = np.random.default_rng(3).normal(size=6).astype(np.float32)
+    hits = reader.nearest([QueryVectors({"alpha.more": query}, None)], limit=24, exact=True)[0]["alpha.more"]
+    assert {hit.chunk: hit.score for hit in hits} == pytest.approx(
+        {chunk: float(row @ query) for chunk, row in expected.items()}, abs=1e-4
+    )
+    # What was there stays as it was, in the new content and in the old one.
+    for content in (1, 2):
+        old = dict(open_store().reader(content).vectors("alpha"))
+        assert all(np.array_equal(old[c.id], row) for c, row in zip(first.chunks, first.dense["alpha"], strict=True))
+        found = open_store().reader(content).nearest([query_for(first, 3)], limit=1)[0]
+        assert [hits[0].chunk for hits in found.values()] == [first.chunks[3].id] * 3
+
+
+def test_further_vectors_can_be_written_again_and_outlive_what_is_written_after(open_store: OpenStore) -> None:
+    first, second = make_batch(["d1", "d2"], seed=22), make_batch(["d2", "d3"], seed=23)
+    open_store().write(1, None, [first], ())
+
+    def interrupted() -> Iterator[MoreVectors]:
+        yield further(first, "alpha.more", 9)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_store().add_vectors(2, 1, interrupted())
+    with pytest.raises(SpecmineError, match="content 2"):
+        open_store().reader(2)
+    more = further(first, "alpha.more", 1)
+    open_store().add_vectors(2, 1, [more])
+    new = further(second, "alpha.more", 2)
+    with_points = PointBatch(second.chunks, {**second.dense, **new.dense}, second.sparse)
+    open_store().write(3, 2, [with_points], {"d2"})
+    open_store().add_vectors(4, 3, [further(second, "alpha.other", 5), new])  # one more, and one that is there
+    for content in (3, 4):
+        stored = dict(open_store().reader(content).vectors("alpha.more"))
+        kept = [chunk.id for chunk in first.chunks if chunk.document == "d1"]
+        assert stored.keys() == {*kept, *new.ids}
+        rows = dict(zip(more.ids, more.dense["alpha.more"], strict=True)) | dict(
+            zip(new.ids, new.dense["alpha.more"], strict=True)
+        )
+        assert all(np.array_equal(stored[chunk], rows[chunk]) for chunk in stored)
+    assert open_store().reader(2).count() == 16
+
+
+@pytest.mark.parametrize("curvature", [0.05, 0.1, 1.0])
+def test_points_of_the_hyperboloid_are_ranked_by_their_distance(open_store: OpenStore, curvature: float) -> None:
+    batch = make_batch(["d1", "d2", "d3"], seed=24)
+    random = np.random.default_rng(4)
+    geometry = Geometry("hyperbolic", curvature, unit=1.5)
+    norms = random.uniform(0.2, 4.0, 25)
+    points = place(batch.dense["alpha"], norms[:24], geometry)
+    open_store().write(1, None, [batch], ())
+    name = geometry.vector_name("alpha")
+    open_store().add_vectors(
+        2, 1, [MoreVectors([chunk.id for chunk in batch.chunks], {name: points.astype(np.float32)})]
+    )
+    row = random.normal(size=8)
+    asked = as_queries(place(row[None] / np.linalg.norm(row), norms[24:], geometry))
+    expected = score(asked, points, geometry)[0]
+    query = QueryVectors({name: asked[0].astype(np.float32)}, None)
+    hits = open_store().reader(2).nearest([query], limit=24, exact=True)[0][name]
+    assert [hit.chunk for hit in hits] == [batch.chunks[i].id for i in np.argsort(-expected)]
+    away = np.arccosh(np.maximum(-curvature * np.array([hit.score for hit in hits]), 1)) / np.sqrt(curvature)
+    np.testing.assert_allclose(-away, np.sort(expected)[::-1], atol=1e-3)
 
 
 def test_keep_removes_the_others(open_store: OpenStore) -> None:
