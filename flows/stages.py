@@ -24,6 +24,7 @@ from flows.settings import Settings
 from indexing.generations import present_names, read_generation
 from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
+from indexing.regeometry import content_with_points, lacks_points
 from indexing.releases import Release, publish, read_release, served
 from indexing.search import Searcher
 
@@ -214,10 +215,15 @@ def promote(settings: Settings, version_id: str) -> dict[str, Any]:
             )
         load_version(home, specs[version.encoder], version_id)  # refuses other document vectors and damaged weights
         if release.encoders[version.encoder] != version_id:
-            note = f"promote {version.encoder} {version_id}"
-            release = publish(
-                home, replace(release, encoders={**release.encoders, version.encoder: version_id}, note=note)
+            wanted = {**release.geometry, version.encoder: version.searched_by}
+            proposed = replace(
+                release,
+                content=content_with_points(home, settings.index(), release, wanted, lambda *_: None),
+                encoders={**release.encoders, version.encoder: version_id},
+                geometry={name: found for name, found in wanted.items() if found.has_points},
+                note=f"promote {version.encoder} {version_id}",
             )
+            release = publish(home, proposed)
         summary.update(release=release.id, encoder=version.encoder, version=version_id, note=release.note)
     return summary
 
@@ -256,7 +262,13 @@ def shadow(settings: Settings, version_id: str, limit: int, tell: Tell) -> dict[
         book.forget_searches(settings.search.log_days)
         live = live_queries(book.searches(), before.document_text, present_names(before.documents), limit)
         encoders = {**before.release.encoders, version.encoder: version_id}
-        with opened(settings, replace(before.release, id="", encoders=encoders)) as after:
+        geometry = {**before.release.geometry, version.encoder: version.searched_by}
+        if lacks_points(home, before.release, geometry):
+            raise SpecmineError(
+                f"version {version_id} finds documents by {version.searched_by.kind}, for which the served content "
+                "holds no points: it can be served by `specmine promote`, but not beside what is served"
+            )
+        with opened(settings, replace(before.release, id="", encoders=encoders, geometry=geometry)) as after:
             found = score_beside(before, after, live, settings.promotion, tell)
         summary.update(served=before.release.id, version=version_id, encoder=version.encoder, **found.as_json())
     return summary

@@ -58,11 +58,7 @@ def content_with_points(
 
     It is the release's own where that has them all. The caller holds the home's lock.
     """
-    missing = {
-        name: geometry
-        for name, geometry in geometries.items()
-        if geometry.has_points and geometry.vector_name(name) not in _names_in(home, release)
-    }
+    missing = lacks_points(home, release, geometries)
     if not missing:
         return release.content
     generation = read_generation(home, release.generation)
@@ -71,11 +67,16 @@ def content_with_points(
     return content
 
 
-def _names_in(home: Home, release: Release) -> set[str]:
-    """Return the names of the points that the content of a release is known to hold: those of its releases."""
-    return {
+def lacks_points(home: Home, release: Release, geometries: Mapping[str, Geometry]) -> dict[str, Geometry]:
+    """Return those of ``geometries`` (by encoder) whose points no release of the same content names."""
+    held = {
         geometry.vector_name(name)
         for other in list_releases(home)
         if (other.generation, other.content) == (release.generation, release.content)
         for name, geometry in other.geometry.items()
+    }
+    return {
+        name: geometry
+        for name, geometry in geometries.items()
+        if geometry.has_points and geometry.vector_name(name) not in held
     }

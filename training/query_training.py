@@ -34,6 +34,7 @@ from chunking.checks import check_range
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
 from indexing.encoders_forms import parse
+from indexing.geometry import GEOMETRIES, Geometry, GeometryKind
 from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
 from training.averaging import choose_average
 from training.batch import Batch, restrict
@@ -67,7 +68,9 @@ class TrainSettings(LossSettings):
     ``lora:RANK`` or ``head:RANK``. ``start`` is "base", the weights as published, or "served", those of the release.
     ``average`` are shares of the trained weights that are tried against those they started from, 1 among them
     (``training.averaging``); which is best is found on the queries that stop the training, and nothing is averaged
-    without such.
+    without such. ``geometry`` says by what the trained encoder's documents are found when it is judged and served:
+    "auto" is by hyperbolic distance where every loss is ``hyperbolic``, by both where one is ``hybrid``, and else by
+    the cosine.
 
     The learning rate rises over the share ``warmup`` of all steps and then falls to 0. A step learns from
     ``accumulate`` batches. ``evaluations`` are made in each epoch; training ends when ``patience`` of them in a row
@@ -82,6 +85,7 @@ class TrainSettings(LossSettings):
     form: str = "full"
     start: Literal["base", "served"] = "base"
     average: tuple[float, ...] = ()
+    geometry: Literal["auto", "cosine", "hyperbolic", "hybrid"] = "auto"
     learning_rate: float = 3e-5
     batch_size: int = 16
     accumulate: int = 1
@@ -118,6 +122,8 @@ class TrainSettings(LossSettings):
         parse(self.form)
         if self.start not in ("base", "served"):
             raise ValueError(f"start must be 'base' or 'served', not {self.start!r}")
+        if self.geometry not in ("auto", *GEOMETRIES):
+            raise ValueError(f"geometry must be one of auto, {', '.join(GEOMETRIES)}, not {self.geometry!r}")
         for share in self.average:
             if not 0 < share <= 1:
                 raise ValueError(f"average must be shares above 0 and at most 1, not {share}")
@@ -150,6 +156,22 @@ class TrainSettings(LossSettings):
         more = [self.synthesis] if self.synthesis != "none" else []
         more += [self.form] if self.form != "full" else []
         return ", ".join([" + ".join(parts), *more])
+
+    @property
+    def searched_by(self) -> Geometry:
+        """By what the trained encoder's documents are found, with the losses' curvature and weight of the distance.
+
+        Its unit is still that of no documents.
+        """
+        kind: GeometryKind = "cosine"
+        if self.geometry != "auto":
+            kind = self.geometry
+        elif self.losses.keys() == {"hyperbolic"}:
+            kind = "hyperbolic"
+        elif "hybrid" in self.losses:
+            kind = "hybrid"
+        weight = self.hyperbolic_weight * self.temperature / self.hyperbolic_temperature
+        return Geometry(kind, self.curvature, weight)
 
     @property
     def needs_ledger(self) -> bool:

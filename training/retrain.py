@@ -18,6 +18,7 @@ from evaluation.verdict import PromotionRule, Verdict
 from indexing.embedding import Progress
 from indexing.fusion import Run
 from indexing.home import Home, SpecmineError
+from indexing.regeometry import content_with_points
 from indexing.releases import Fusion, Release
 from indexing.search import Searcher
 from mining.ledger import Ledger
@@ -132,7 +133,7 @@ def retrain(
         session = Session(searcher, ledger, settings, rule, home, splits, examples, tell, slices)
         outcomes, sources = session.train_all()
         chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
-        published = publish_when_free(home, searcher.release, release) if release else None
+        published = _publish(home, searcher, release, tell) if release else None
     return RetrainReport(
         outcomes=tuple(outcomes),
         composition=chosen,
@@ -194,13 +195,33 @@ def _compose(
         reason = f"parts are better, but the release as a whole would not be: {whole.reason}"
         return CompositionOutcome(release.fusion, learned, fusion_verdict, reranker, whole, reason), None
     note = f"retrain: {', '.join(changes)}"
-    proposed = replace(release, encoders={**release.encoders, **promoted}, fusion=fusion, reranker=entered, note=note)
+    geometry = {**release.geometry}
+    for outcome in outcomes:
+        if outcome.version.encoder in promoted:
+            geometry[outcome.version.encoder] = outcome.version.searched_by
+    proposed = replace(
+        release,
+        encoders={**release.encoders, **promoted},
+        geometry={name: found for name, found in geometry.items() if found.has_points},
+        fusion=fusion,
+        reranker=entered,
+        note=note,
+    )
     return CompositionOutcome(fusion, learned, fusion_verdict, reranker, whole, note), proposed
 
 
 def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:
     guarded = verdict.guard is None or verdict.guard.interval[0] >= -rule.guard_tolerance
     return verdict.difference >= 0 and guarded
+
+
+def _publish(home: Home, searcher: Searcher, proposed: Release, tell: Progress) -> Release:
+    """Publish what is proposed, with a content that holds the points by which its encoders are searched."""
+
+    def with_points(now: Release) -> int:
+        return content_with_points(home, searcher.settings, now, proposed.geometry, tell)
+
+    return publish_when_free(home, searcher.release, proposed, with_points)
 
 
 def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from evaluation.verdict import PromotionRule, Slices, Verdict
 from indexing.embedding import Progress
 from indexing.encoders import QueryEncoder
 from indexing.generations import GenerationEncoder, fingerprint_of
+from indexing.geometry import Geometry
 from indexing.home import Home, SpecmineError
 from indexing.releases import BASE
 from indexing.search import Searcher
@@ -151,13 +152,17 @@ class Session:
             [_TRAINING_VERSION, name, part.fingerprint, asdict(self.settings), start, self.rule.measure, data]
         )
         served = self.searcher.encoders[name]
-        before = bench_runs(served, documents, chunk_ids, self.bench)
+        served_by = self.searcher.release.geometry_of(name)
+        geometry = self.searcher.measured(name, self.settings.searched_by)
+        points = served_by.has_points or geometry.has_points
+        lengths = self.searcher.document_lengths(name) if points else None
+        before = bench_runs(served, documents, chunk_ids, self.bench, served_by, lengths)
         version = self._made_before(name, job)
         trained: Trained | None = None
         candidate = self.searcher.load_encoder(name, version.id if version else start)
         if version is None:
-            trained = self._train(candidate, documents, self._folder(name, job))
-        after = bench_runs(candidate, documents, chunk_ids, self.bench)
+            trained = self._train(candidate, documents, self._folder(name, job), geometry)
+        after = bench_runs(candidate, documents, chunk_ids, self.bench, geometry, lengths)
         checksum_after = self.searcher.vector_checksum(name)
         if checksum_after != checksum:
             raise SpecmineError(f"the document vectors of {name} changed while it was trained: run `specmine doctor`")
@@ -174,6 +179,7 @@ class Session:
                     "before": self._histograms(served, documents),
                     "after": self._histograms(candidate, documents),
                 },
+                geometry=asdict(geometry) if geometry.has_points else {},
                 measures={"before": bench_means(before, self.bench), "after": bench_means(after, self.bench)},
             )
             version = register(self.home, described, candidate)
@@ -193,19 +199,22 @@ class Session:
             "stopping": _held_out_hash(self.splits.stopping) if self.splits.stopping else "",
         }
 
-    def _train(self, encoder: QueryEncoder, documents: np.ndarray, folder: Path) -> Trained:
+    def _train(self, encoder: QueryEncoder, documents: np.ndarray, folder: Path, geometry: Geometry) -> Trained:
         for stale in folder.parent.glob("unfinished-*"):
             if stale != folder:
                 shutil.rmtree(stale, ignore_errors=True)  # of other data or settings: nobody will continue it
         folder.mkdir(parents=True, exist_ok=True)
-        score = self._score_on(self.splits.stopping, documents) if self.splits.stopping else None
-        by_length = BY_LENGTH.intersection(self.settings.losses)
+        by_length = geometry.has_points or BY_LENGTH.intersection(self.settings.losses)
         lengths = self.searcher.document_lengths(encoder.spec.name) if by_length else None
+        stopping = self.splits.stopping
+        score = self._score_on(stopping, documents, geometry, lengths) if stopping else None
         return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell, lengths)
 
-    def _score_on(self, held_out: HeldOut, documents: np.ndarray) -> Score:
+    def _score_on(
+        self, held_out: HeldOut, documents: np.ndarray, geometry: Geometry, lengths: np.ndarray | None
+    ) -> Score:
         def score(candidate: QueryEncoder) -> float:
-            run = encoder_run(candidate, documents, self.searcher.chunk_ids, held_out)
+            run = encoder_run(candidate, documents, self.searcher.chunk_ids, held_out, geometry, lengths)
             return measure(run, held_out.projection).mean[self.rule.measure]
 
         return score

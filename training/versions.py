@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chunking.document import sha256_file
+from indexing.geometry import COSINE, Geometry
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.models import encoder_fingerprint
 from indexing.specs import EncoderSpec
@@ -35,8 +36,8 @@ class EncoderVersion:
     content, ledger, settings with seed, code, hashes and counts of the data); ``training`` how the run went;
     ``measures`` the means before and after on every part of the queries; ``verdict`` what the referee said when it was
     made, empty where the retraining ended before; ``withdrawn`` why it is promoted no more but by hand;
-    ``histograms`` the similarities before and after; ``sha256`` is that of the weights. What older specmines did not
-    write is empty.
+    ``histograms`` the similarities before and after; ``geometry`` by what its documents are found, empty for the
+    cosine; ``sha256`` is that of the weights. What older specmines did not write is empty.
     """
 
     encoder: str
@@ -52,6 +53,12 @@ class EncoderVersion:
     sha256: str = ""
     measures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     withdrawn: str = ""
+    geometry: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def searched_by(self) -> Geometry:
+        """By what the version's documents are found."""
+        return Geometry(**self.geometry) if self.geometry else COSINE
 
 
 def register(home: Home, version: EncoderVersion, encoder: QueryEncoder) -> EncoderVersion:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.encoders import QueryEncoder, load_query_encoder
+from indexing.geometry import Geometry
 from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 from training import query_training
@@ -326,12 +327,29 @@ def test_batches_save_most_of_the_padding() -> None:
         ({"warmup": 1.0}, "warmup is a share of the steps"),
         ({"weight_decay": -0.1}, "weight_decay must be 0 to below 1"),
         ({"seed": -1}, "seed must be 0 to"),
+        ({"geometry": "flat"}, "geometry must be one of auto, cosine, hyperbolic, hybrid, not 'flat'"),
         ({"loss": "hybrid", "synthesis": "mix"}, "loss 'hybrid' reads lengths, which synthetic negatives have not"),
     ],
 )
 def test_impossible_settings_are_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainSettings(**changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kind"),
+    [
+        ({}, "cosine"),
+        ({"loss": "hyperbolic"}, "hyperbolic"),
+        ({"loss": {"infonce": 1.0, "hyperbolic": 0.5}}, "cosine"),
+        ({"loss": {"infonce": 1.0, "hybrid": 0.5}}, "hybrid"),
+        ({"loss": "hybrid", "geometry": "cosine"}, "cosine"),
+    ],
+)
+def test_the_loss_decides_by_what_documents_are_found(chosen: dict[str, object], kind: str) -> None:
+    settings = TrainSettings(**chosen, curvature=0.2, temperature=0.1, hyperbolic_temperature=0.5)  # type: ignore[arg-type]
+    # λ τ / τ_h
+    assert settings.searched_by == Geometry(kind, 0.2, 0.5 * 0.1 / 0.5)  # type: ignore[arg-type]
 
 
 SYSTEMS = {

@@ -258,10 +258,22 @@ def test_mined_negatives_train_too(world: Any) -> None:
         assert outcome.verdict.difference > 0.05
 
 
-@pytest.mark.parametrize("chosen", [{"loss": "hyperbolic"}, {"form": "head:8"}])
-def test_other_systems_go_the_whole_way(world: Any, chosen: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "kind"),
+    [
+        ({"loss": "hyperbolic"}, "hyperbolic"),
+        ({"loss": "hyperbolic", "geometry": "cosine"}, "cosine"),
+        ({"form": "head:8"}, "cosine"),
+    ],
+)
+def test_other_systems_go_the_whole_way(world: Any, chosen: dict[str, Any], kind: str) -> None:
     report = run(world, settings=replace(SETTINGS, **chosen), ledger=ledger_of(world))
+    assert report.published == "r0002"
+    release = served(world.home)
+    assert {name: release.geometry_of(name).kind for name in ("one", "two")} == {"one": kind, "two": kind}
+    measured = quality(world)  # what is served is what was judged
     for outcome in report.outcomes:
+        assert measured[outcome.version.encoder] == pytest.approx(outcome.verdict.after, abs=1e-6)
         assert outcome.verdict.difference > 0.02
         assert outcome.checksums[0] == outcome.checksums[1]
         version = load_version(world.home, outcome_spec(world, outcome.version.encoder), outcome.version.id)
