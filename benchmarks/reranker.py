@@ -20,25 +20,36 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.catalogue import Catalogue
+from evaluation.judgements import follow_renames
+from evaluation.leakage import groups
 from evaluation.measures import Measures, measure
+from evaluation.projection import project
 from evaluation.verdict import compare
 from flows.settings import load_settings
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
 from indexing.fusion import Run
+from indexing.generations import present_names
 from indexing.releases import Reranker, read_release, served
-from indexing.reranking import rerank, reranker_spec
+from indexing.reranking import first, rerank, reranker_spec
 from indexing.search import FUSION, Searcher
 from training.referee import DEPTH
 from training.reranker_combination import reordered_run, score_heads
+from training.reranker_data import drawn
 from training.reranker_versions import as_judged, read_reranker
-from training.retrain_reranker import drawn
-from training.splits import HeldOut, split_queries
+from training.splits import HeldOut
 
-TIMED = 20
+TIMED = 6
 
 
 def tell(stage: str, done: int, total: int) -> None:
     print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+
+
+def judged(searcher: Searcher, catalogue: Catalogue, split: str) -> HeldOut:
+    judgements = follow_renames(catalogue.judgements(split), present_names(searcher.documents))
+    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+    queries = [query for query in catalogue.queries(split) if query.id in projection.units]
+    return HeldOut(split, {query.id: query.text for query in queries}, projection, groups(queries, judgements))
 
 
 def columns(found: Measures) -> dict[str, dict[str, float]]:
@@ -65,12 +76,12 @@ def row(before: Measures, after: Measures, groups: Mapping[str, str]) -> dict[st
 
 
 def milliseconds(searcher: Searcher, cross: CrossEncoder, use: Reranker, part: HeldOut, fused: Run) -> float:
-    """The median time of one query, re-ranked as it is served."""
+    """The median processor time of one query, re-ranked as it is served: other work does not count."""
     times = []
     for query in list(part.texts)[: TIMED + 1]:
-        started = time.perf_counter()
+        started = time.process_time()
         rerank(part.texts[query], fused[query], use, cross, lambda ids: {i: searcher.chunks[i] for i in ids}, None)
-        times.append(1000 * (time.perf_counter() - started))
+        times.append(1000 * (time.process_time() - started))
     return round(float(np.median(times[1:])), 1)
 
 
@@ -79,6 +90,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--release", help="whose fused list is re-ordered; the served one by default")
     parser.add_argument("--version", required=True)
+    parser.add_argument("--split", default="dev")
     parser.add_argument("--depths", type=int, nargs="*", default=[])
     parser.add_argument("--queries", type=int, default=0, help="a sample; all by default")
     parser.add_argument("--untrained", action="store_true", help="read all pairs with the untrained one, too")
@@ -87,27 +99,34 @@ def main() -> None:
     home = settings.open_home()
     release = read_release(home, given.release) if given.release else served(home)
     searcher = Searcher.open(home, settings.index(), replace(release, reranker=None))
-    part = split_queries(searcher, Catalogue(settings.catalogue_url())).verdict
-    part = drawn(part, given.queries)
+    part = drawn(judged(searcher, Catalogue(settings.catalogue_url()), given.split), given.queries)
     fused = searcher.runs(part.texts, DEPTH)[FUSION]
     before = measure(fused, part.projection)
     version = read_reranker(home, given.version)
-    judged = as_judged(home, version)
-    uses = {"trained": (load_cross_encoder(reranker_spec(home, version.id), home), judged)}
-    pretrained = searcher.cross_encoder
-    if given.untrained and pretrained is not None:
-        uses["untrained"] = (pretrained, Reranker(version.name))
-    table = {}
+    judged_use = as_judged(home, version)
+    uses = {"trained": (load_cross_encoder(reranker_spec(home, version.id), home), judged_use)}
+    if given.untrained and searcher.cross_encoder is not None:
+        uses["untrained"] = (searcher.cross_encoder, Reranker(version.name))
+    facts = {
+        "release": release.id,
+        "queries": len(part.texts),
+        "groups": len(set(part.groups.values())),
+        "use": str(judged_use),
+    }
+    print(json.dumps(facts), flush=True)
     for name, (cross, how) in uses.items():
-        for depth in given.depths or [judged.depth]:
+        for depth in given.depths or [judged_use.depth]:
             use = replace(how, depth=depth, languages=None)
             logits = score_heads(home, cross, part.texts, fused, searcher.chunks, use, tell, f"{name}, pairs")
             took = milliseconds(searcher, cross, use, part, fused)
+            # No order of the head can bring MRR above the share of queries with an answer in it.
+            found = float(
+                np.mean([any(c in part.projection.hits[q] for c in first(fused[q], depth)) for q in part.texts])
+            )
             for kind, weight in (("alone", 1.0), ("and fused", use.weight)):
                 after = measure(reordered_run(fused, logits, replace(use, weight=weight)), part.projection)
-                told = f"{name} {kind}, {depth} passages"
-                table[told] = {**row(before, after, part.groups), "milliseconds": took}
-    print(json.dumps({"release": release.id, "queries": len(part.texts), "use": str(judged), "rows": table}, indent=1))
+                told = {"row": f"{name} {kind}, {depth} passages", **row(before, after, part.groups)}
+                print(json.dumps({**told, "found": found, "processor_ms": took}), flush=True)
 
 
 if __name__ == "__main__":

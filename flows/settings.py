@@ -33,7 +33,7 @@ from training.monitor_settings import MonitorSettings
 if TYPE_CHECKING:
     from training.composition import CompositionSettings
     from training.query_training import TrainSettings
-    from training.reranker_training import RerankerSettings
+    from training.reranker_settings import RerankerSettings
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
 
     def reranking(self) -> RerankerSettings:
         """Return the table ``[reranker]``, validated. Imports torch."""
-        from training.reranker_training import RerankerSettings
+        from training.reranker_settings import RerankerSettings
 
         return self._table("reranker", RerankerSettings)
 

@@ -40,7 +40,7 @@ def listed(console: Console, result: Mapping[str, Any]) -> None:
         outcome = version["outcome"] or {"use": {}, "verdicts": {}}
         use = outcome["use"]
         verdicts = [
-            f"{name} {verdict['before']:.3f} → {verdict['after']:.3f}{', proven' if verdict['promoted'] else ''}"
+            f"{name} {verdict['before']:.3f} → {verdict['after']:.3f}{', proven' * verdict['promoted']}"
             for name, verdict in outcome["verdicts"].items()
             if verdict
         ]

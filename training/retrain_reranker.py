@@ -17,11 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from chunking.language import language
 from evaluation.catalogue import Catalogue
-from evaluation.leakage import groups
 from evaluation.verdict import Findings, PromotionRule, Verdict, decide_all
 from indexing.embedding import Progress
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
@@ -29,7 +25,7 @@ from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError
 from indexing.releases import BASE, Release, Reranker
-from indexing.reranking import placed_text, reranker_spec
+from indexing.reranking import reranker_spec
 from indexing.search import FUSION, RERANKED, Searcher
 from indexing.specs import CrossEncoderSpec
 from mining.ledger import Ledger
@@ -44,11 +40,13 @@ from training.reranker_combination import (
     score_heads,
     seconds_for_pair,
 )
-from training.reranker_training import RerankerSettings, train_reranker
+from training.reranker_data import PlacedTexts, by_language, drawn, set_aside
+from training.reranker_settings import RerankerSettings
+from training.reranker_training import train_reranker
 from training.reranker_versions import RerankerVersion, list_rerankers, read_reranker, register, write_outcome
 from training.session import counts, examples_hash
 from training.slices import slice_queries
-from training.splits import HeldOut, Splits, part_of, split_queries
+from training.splits import Splits, part_of, split_queries
 from training.targets import Example, Examples, build_examples
 
 # Bump when the loop makes other weights of the same settings and data.
@@ -161,41 +159,6 @@ def retrain_reranker(
     )
 
 
-def set_aside(
-    examples: Examples, splits: Splits, spec: CrossEncoderSpec, settings: RerankerSettings
-) -> tuple[list[Example], list[Example], int]:
-    """Split the examples into those that train and those held out; also return how many the model cannot read.
-
-    Queries that share a judged passage, or all but share their words, are on the same side. No more than half are held
-    out. Raises SpecmineError when either side would be empty.
-    """
-    readable = [example for example in examples.examples if language(example.text) in spec.languages]
-    unreadable = len(examples.examples) - len(readable)
-    of_query = groups(splits.train, splits.train_judgements)
-    by_group: dict[str, list[Example]] = {}
-    for example in readable:
-        by_group.setdefault(of_query[example.query], []).append(example)
-    names = sorted(by_group)
-    random = np.random.default_rng(settings.seed)
-    wanted = min(settings.held_out, len(readable) // 2)
-    aside: list[Example] = []
-    for place in random.permutation(len(names)):
-        group = by_group[names[place]]
-        if len(aside) + len(group) <= wanted:
-            aside += group
-    held = {example.query for example in aside}
-    train = [example for example in readable if example.query not in held]
-    if settings.queries and len(train) > settings.queries:
-        drawn = sorted(random.choice(len(train), settings.queries, replace=False).tolist())
-        train = [train[place] for place in drawn]
-    if not train or not aside:
-        raise SpecmineError(
-            f"{len(readable)} training queries have a judged passage, a mined negative and a language that {spec.name} "
-            "reads; that is too few to train a re-ranker and to hold some out: mine again, or import judgements"
-        )
-    return train, sorted(aside, key=lambda example: example.query), unreadable
-
-
 @dataclass(frozen=True)
 class _Trainer:
     """What the steps of one retraining share."""
@@ -218,9 +181,9 @@ class _Trainer:
                 f"cross-encoder {spec.name} was trained by specmine: configure the pretrained one, from which every "
                 "re-ranker is trained"
             )
-        texts = [placed_text(chunk) for chunk in self.searcher.chunks.values()]
+        texts = PlacedTexts(self.searcher.chunks)
         data = {
-            "passages": fingerprint_of(texts),
+            "passages": texts.fingerprint(),
             "train": examples_hash(train, taught=False),
             "held_out": examples_hash(aside, taught=False),
         }
@@ -330,19 +293,3 @@ class _Trainer:
         note = f"re-ranker {use} for {', '.join(use.languages)}"
         proposed = replace(served, reranker=use, note=note)
         return publish_when_free(self.home, served, proposed), note
-
-
-def drawn(part: HeldOut, count: int) -> HeldOut:
-    """Return ``count`` of the queries, drawn by lot and always the same (0: all); more of them hold the fewer."""
-    if not 0 < count < len(part.texts):
-        return part
-    order = np.random.default_rng(0).permutation(sorted(part.texts))
-    return part.only(set(order[:count].tolist()))
-
-
-def by_language(texts: Mapping[str, str]) -> dict[str, set[str]]:
-    """Return language → ids of the queries asked in it, the languages in order."""
-    found: dict[str, set[str]] = {}
-    for query, text in texts.items():
-        found.setdefault(language(text), set()).add(query)
-    return dict(sorted(found.items()))

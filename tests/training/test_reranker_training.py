@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder, save_cross_encoder
 from indexing.home import Home, SpecmineError
 from indexing.specs import MS_MARCO_L12, CrossEncoderSpec, DirectorySource
-from training.reranker_training import RerankerSettings, choose_layers, draw_group, lce, train_reranker
+from training.reranker_settings import RerankerSettings
+from training.reranker_training import choose_layers, draw_group, lce, train_reranker
 from training.targets import Example
 
 SETTINGS = RerankerSettings(

@@ -35,7 +35,7 @@ from indexing.specs import CrossEncoderSpec, DirectorySource, EncoderSpec
 from mining.ledger import KEPT, RANDOM, Ledger, LedgerRow, write_ledger
 from tests.conftest import write_encoder
 from tests.training.conftest import DOCUMENT_WORDS, write_static_encoder
-from training.reranker_training import RerankerSettings
+from training.reranker_settings import RerankerSettings
 from training.reranker_versions import as_judged, export, list_rerankers, read_outcome, read_reranker
 from training.retrain_reranker import RerankerReport, retrain_reranker
 
