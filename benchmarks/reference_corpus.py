@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from negatives import tell
-from reference_work import TASK, TEXTS, VECTORS
 
+from benchmarks.negatives import tell
+from benchmarks.reference_work import TASK, TEXTS, VECTORS
 from chunking.document import Chunk, Document, Page, chunk_id
 from chunking.stored import load, load_chunks, save
 from evaluation.catalogue import Catalogue

@@ -32,11 +32,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import reference_work
-from reference_corpus import Corpus, prepare
-from reference_taught import show_quality, teach
-from reference_work import TASK
-
+from benchmarks import reference_work
+from benchmarks.reference_corpus import Corpus, prepare
+from benchmarks.reference_taught import show_quality, teach
+from benchmarks.reference_work import TASK
 from flows.settings import load_settings
 from indexing.home import read_json, write_json
 

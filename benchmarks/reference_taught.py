@@ -8,18 +8,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from negatives import PerQuery, averaged, by_query, trained
-from reference_work import Mined, read_task
 
+from benchmarks.negatives import tell
+from benchmarks.reference_work import Mined, read_task
+from benchmarks.trainings import Bed, PerQuery, averaged, of_seeds, trained
 from evaluation.catalogue import Catalogue
-from evaluation.measures import measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
 from indexing.home import read_json, write_json
 from indexing.releases import BASE
 from indexing.search import Searcher
 from training.query_training import TrainSettings
-from training.referee import encoder_run
 from training.splits import Splits, split_queries
 from training.targets import Example, build_examples
 
@@ -49,7 +48,7 @@ def teach(
     task = read_task(folder, 10**9)
     searcher = Searcher.open(task.home, task.index)
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
-    documents = searcher.document_vectors(task.encoder.name)
+    bed = Bed(searcher.document_vectors(task.encoder.name), searcher.chunk_ids, None, splits.verdict)
     row = {chunk: place for place, chunk in enumerate(searcher.chunk_ids)}
     asked = {query.id for query in task.queries}
     plain = build_examples(
@@ -68,8 +67,7 @@ def teach(
     examples = {name: [with_negatives(one, of.get(one.query, ())) for one in plain] for name, of in mined.items()}
     candidate = searcher.load_encoder(task.encoder.name, BASE)
     untrained = {name: tensor.clone() for name, tensor in candidate.trained_weights().items()}
-    held_out = splits.verdict
-    before = by_query(measure(encoder_run(candidate, documents, searcher.chunk_ids, held_out), held_out.projection))
+    before = bed.measured(candidate)
     known = folder / "taught.json"
     results: dict[str, PerQuery] = read_json(known) if known.exists() else {}
     after: dict[str, list[PerQuery]] = {name: [] for name in mined}
@@ -80,7 +78,7 @@ def teach(
             if key not in results:
                 print(f"{name}, {training.system}, seed {seed}", flush=True)
                 unfinished = folder / "unfinished"
-                results[key] = trained(candidate, untrained, searcher, splits, documents, some, chosen, unfinished)
+                results[key] = trained(candidate, untrained, bed, some, chosen, unfinished, tell).per_query
                 write_json(known, results)
             after[name].append(results[key])
     per_query = {name: float(np.mean([len(one.ledger) for one in some])) for name, some in examples.items()}
@@ -100,11 +98,10 @@ def show_quality(taught: Taught) -> None:
     means = {name: averaged(runs) for name, runs in taught.after.items()}
     for name, runs in taught.after.items():
         gain = compare(start, means[name], groups, "nDCG@10", 0.95)
-        each = " ".join(f"{averaged([run]).mean['nDCG@10']:.4f}" for run in runs)
         low, high = gain.interval
         print(
             f"| {name} | {taught.per_query[name]:.1f} | {means[name].mean['nDCG@10']:.4f} | {low:+.4f} to {high:+.4f} "
-            f"| {gain.p_value:.2g} | {means[name].mean['RR@10']:.4f} | {each} |"
+            f"| {gain.p_value:.2g} | {means[name].mean['RR@10']:.4f} | {of_seeds(runs, 'nDCG@10')} |"
         )
     one, other = taught.after
     for name in MEASURES:

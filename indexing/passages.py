@@ -7,9 +7,10 @@ the order of ids.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -63,6 +64,11 @@ class Passages(Mapping[str, Chunk]):
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of all chunks, in order."""
+        return _Ids(self._ids)
 
     def values(self) -> ValuesView[Chunk]:
         """All chunks in order. Going through them holds those of one document at a time."""
@@ -120,6 +126,25 @@ class Passages(Mapping[str, Chunk]):
             return None
         row = int(self._sorted[place])
         return row if self._ids[row] == wanted else None
+
+
+class _Ids(Sequence[str]):
+    """The ids, each made when it is asked for: as objects they would take three times the memory."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self._ids = ids
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [id.decode() for id in self._ids[place]]
+        return str(self._ids[place].decode())
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 class _Streamed(ValuesView[Chunk]):

@@ -20,7 +20,7 @@ from chunking.stored import load_text
 from indexing.bm25 import query_vector
 from indexing.encoders import QueryEncoder, load_query_encoder
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
-from indexing.exact import exact_run
+from indexing.exact import exact_run, vector_blocks
 from indexing.fusion import Run, fuse
 from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
 from indexing.geometry import Geometry
@@ -191,9 +191,9 @@ class Searcher:
         return Passages({name: document_folder(self._home, entry.key) for name, entry in self.documents.items()})
 
     @cached_property
-    def chunk_ids(self) -> list[str]:
+    def chunk_ids(self) -> Sequence[str]:
         """The ids of ``chunks`` in their fixed order."""
-        return list(self.chunks)
+        return self.chunks.ids
 
     def document_vectors(self, encoder: str) -> np.ndarray:
         """Return the frozen document vectors, (n, d) float32, in the order of ``chunk_ids``."""
@@ -269,18 +269,20 @@ class Searcher:
         has a re-ranker. Queries that find nothing have an empty entry. Where small passages stand for their clause, a
         run names each clause once, by its best passage.
         """
-        stored = [name for name in (*self.generation.names, BM25) if only is None or name in only]
-        exact = [PCA] if only is None and self._fuses_pca else []
-        exact += [name for name in (PCA, *map(hyperbolic_name, self.generation.names)) if name in (only or ())]
+        everything = (*self.generation.names, BM25, PCA, *map(hyperbolic_name, self.generation.names))
+        default = (*self.generation.names, BM25, *([PCA] if self._fuses_pca else []))
+        wanted = [name for name in everything if name in (default if only is None else only)]
         embedded = {
             name: self._embedded(name, list(queries.values()))
             for name in self.generation.names
-            if name in stored or PCA in exact or hyperbolic_name(name) in exact
+            if name in wanted or PCA in wanted or hyperbolic_name(name) in wanted
         }
-        runs = {
-            **self._stored_runs(queries, stored, embedded, depth),
+        exact = [name for name in wanted if name != BM25 and (name not in embedded or self._is_exact(name))]
+        found = {
+            **self._stored_runs(queries, [name for name in wanted if name not in exact], embedded, depth),
             **self._exact_runs(queries, exact, embedded, depth),
         }
+        runs = {name: found[name] for name in wanted}
         if only is None:
             runs[FUSION] = self.fuse(runs)
         if self._shows_parents:
@@ -305,6 +307,11 @@ class Searcher:
     def _fuses_pca(self) -> bool:
         """Whether ``pca`` is one of the sources that the release fuses."""
         return self.release.fusion.weights.get(PCA, 0.0) > 0
+
+    def _is_exact(self, encoder: str) -> bool:
+        """Whether the store compares all of an encoder's vectors; for many queries one product does it faster."""
+        by_cosine = not self.release.geometry_of(encoder).has_points
+        return by_cosine and self._reader.is_exact(self.encoders[encoder].dim)
 
     def _stored_runs(
         self, queries: Mapping[str, str], names: Sequence[str], embedded: Mapping[str, Embedded], depth: int
@@ -342,11 +349,15 @@ class Searcher:
     def _exact_runs(
         self, queries: Mapping[str, str], names: Sequence[str], embedded: Mapping[str, Embedded], depth: int
     ) -> dict[str, Run]:
-        """Search by comparing all documents: in the space that all encoders share, and by hyperbolic distance."""
+        """Search by comparing all documents: by cosine, in the space all encoders share, by hyperbolic distance."""
         runs: dict[str, Run] = {}
         if PCA in names:
             runs[PCA] = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, list(queries), depth)
         for part in self.generation.encoders:
+            if part.spec.name in names:
+                rows = embedded[part.spec.name][0]
+                blocks = vector_blocks(self._home, part.fingerprint, self.documents)
+                runs[part.spec.name] = exact_run(list(queries), rows, blocks, self.chunk_ids, depth)
             name = hyperbolic_name(part.spec.name)
             if name in names:
                 runs[name] = hyperbolic_run(

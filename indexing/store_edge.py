@@ -101,6 +101,10 @@ class EdgeReader:
         """See ``indexing.stores.Reader.count``."""
         return int(self._shard.count(edge.CountRequest(exact=True)))
 
+    def is_exact(self, dimensions: int) -> bool:
+        """See ``indexing.stores.Reader.is_exact``. In segments even more are compared; this many always are."""
+        return self.count() * dimensions * 4 <= _INDEXING_THRESHOLD_KB * 1024
+
     def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """See ``indexing.stores.Reader.nearest``."""
         asked = [

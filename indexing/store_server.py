@@ -177,6 +177,10 @@ class ServerReader:
         """See ``indexing.stores.Reader.count``."""
         return self._client.count(self._collection, count_filter=self._alive, exact=True).count
 
+    def is_exact(self, dimensions: int) -> bool:
+        """See ``indexing.stores.Reader.is_exact``. A server decides for itself."""
+        return False
+
     def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """See ``indexing.stores.Reader.nearest``."""
         asked = [

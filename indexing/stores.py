@@ -63,6 +63,10 @@ class Reader(Protocol):
         """Return the number of chunks."""
         ...
 
+    def is_exact(self, dimensions: int) -> bool:
+        """Tell whether ``nearest`` compares all vectors of so many dimensions, and follows no graph of them."""
+        ...
+
     def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """Return for each query the best ``limit`` chunks of every source it has a vector for, in one request.
 

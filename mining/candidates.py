@@ -189,27 +189,30 @@ def find_candidates(
     sources: Mapping[str, Run],
     query: str,
     positives: Collection[str],
-    chunks: Mapping[str, Chunk],
     depth: int,
 ) -> list[Candidate]:
     """Return the union of the best ``depth`` chunks that each source found for ``query``, in order of chunk id.
 
     A candidate of one source records its rank in every other, however deep.
     """
-    rankings = {name: rank(run.get(query, {})) for name, run in sources.items()}
+    chunks, votes = retrieved.corpus.chunks, retrieved.ensemble.get(query, {})
+    places = ranks(votes)
+    scores = {name: run.get(query, {}) for name, run in sources.items()}
+    rankings = {name: places if of_source is votes else ranks(of_source) for name, of_source in scores.items()}
     proposed: dict[str, set[str]] = {}
     for name, ranking in rankings.items():
-        for chunk, (place, _) in ranking.items():
+        for chunk, place in ranking.items():
             if place <= depth or name == "random":
                 proposed.setdefault(chunk, set()).add(name)
-    votes = rank(retrieved.ensemble.get(query, {}))
     preferred = _preferred(retrieved, query, positives)
     return [
         Candidate(
             chunk=chunks[chunk],
-            found={name: ranking[chunk] for name, ranking in rankings.items() if chunk in ranking},
-            ensemble=votes[chunk][1] if chunk in votes else None,
-            rank=votes[chunk][0] if chunk in votes else None,
+            found={
+                name: (ranking[chunk], scores[name][chunk]) for name, ranking in rankings.items() if chunk in ranking
+            },
+            ensemble=votes.get(chunk),
+            rank=places.get(chunk),
             drawn=proposed[chunk] == {"random"},
             preferred_by=tuple(name for name, chunks_above in preferred.items() if chunk in chunks_above),
         )
@@ -227,7 +230,7 @@ def _preferred(retrieved: Retrieved, query: str, positives: Collection[str]) -> 
     return preferred
 
 
-def rank(scores: Mapping[str, float]) -> Ranking:
-    """Return the (rank from 1, score) of each chunk, best first; equal scores by id."""
-    ordered = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
-    return {chunk: (rank, score) for rank, (chunk, score) in enumerate(ordered, start=1)}
+def ranks(scores: Mapping[str, float]) -> dict[str, int]:
+    """Return the rank of each chunk, from 1, best first; equal scores by id."""
+    ordered = sorted(sorted(scores), key=scores.__getitem__, reverse=True)  # equal ones stay in order of id
+    return dict(zip(ordered, range(1, len(ordered) + 1), strict=True))

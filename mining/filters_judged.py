@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mining.candidates import Case
 from mining.findings import Finding
 from mining.ledger import DUPLICATE
-from mining.shingles import jaccard, shingles
+from mining.shingles import Shingles, jaccard, shingles
 
 if TYPE_CHECKING:
     from chunking.document import Chunk
@@ -46,12 +46,19 @@ def near_duplicates(case: Case, settings: MineSettings) -> dict[str, Finding]:
     judged = [shingles(positive.text) for positive in case.positives]
     for candidate in case.open():
         own = shingles(candidate.chunk.text)
-        likeness = max((jaccard(own, other) for other in judged), default=0.0)
+        # Sets of very different sizes cannot have that much in common.
+        alike = [other for other in judged if _size_ratio(own, other) >= settings.duplicate_jaccard]
+        likeness = max((jaccard(own, other) for other in alike), default=0.0)
         if likeness >= settings.duplicate_jaccard:
             findings[candidate.chunk.id] = Finding(
                 DUPLICATE, f"repeats a judged passage: Jaccard {likeness:.2f} of shingles"
             )
     return findings
+
+
+def _size_ratio(one: Shingles, other: Shingles) -> float:
+    """Return the smaller size as a share of the larger: no Jaccard index of sets of these sizes is greater."""
+    return min(len(one), len(other)) / max(len(one), len(other))
 
 
 def are_siblings(chunk: Chunk, positive: Chunk) -> bool:

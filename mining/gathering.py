@@ -14,7 +14,7 @@ from chunking.language import language
 from evaluation.projection import Projection
 from indexing.fusion import Run
 from indexing.generations import fingerprint_of
-from mining.candidates import Case, Corpus, Retriever, find_candidates, rank, retrieve
+from mining.candidates import Case, Corpus, Retriever, find_candidates, ranks, retrieve
 from mining.filters import ASK_LIKENESS
 from mining.likeness import measure_likeness
 from mining.sources import SOURCES
@@ -106,8 +106,9 @@ def _search(
     sources = {name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()}
     cases: list[Case] = []
     for query, text in texts.items():
-        votes = rank(retrieved.ensemble.get(query, {}))
-        positives = sorted(projection.positives(query), key=lambda c: (votes[c][0] if c in votes else len(chunks), c))
+        votes = retrieved.ensemble.get(query, {})
+        places = ranks(votes)
+        positives = sorted(projection.positives(query), key=lambda c: (places.get(c, len(chunks)), c))
         judged = tuple(chunks[chunk] for chunk in positives)
         cases.append(
             Case(
@@ -115,10 +116,10 @@ def _search(
                 text=text,
                 language=language(text),
                 positives=judged,
-                positive_votes=tuple(votes.get(chunk) for chunk in positives),
+                positive_votes=tuple((places[c], votes[c]) if c in votes else None for c in positives),
                 spans=_judged_spans(projection, query, judged),
                 encoders=retrieved.encoders,
-                candidates=find_candidates(retrieved, sources, query, positives, chunks, settings.depth),
+                candidates=find_candidates(retrieved, sources, query, positives, settings.depth),
             )
         )
     if ASK_LIKENESS.intersection(settings.filters):

@@ -16,10 +16,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +54,8 @@ VERDICTS = {
 }
 # What a person can decide about a candidate; "borderline" is a person who cannot tell either.
 DECISIONS = (KEPT, RELEVANT, FALSE_NEGATIVE, TOO_EASY, DUPLICATE, BORDERLINE)
+
+_ROWS_AT_A_TIME = 1024  # dictionaries of so many rows are in memory while a ledger is read
 
 _LEDGER_ID = re.compile(r"\d{8}T\d{6}(\d{3})?-[0-9a-f]{6}")  # older ones without milliseconds
 
@@ -91,8 +93,7 @@ class LedgerError(SpecmineError):
     """There is no such ledger, or its files are damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundBy:
+class FoundBy(NamedTuple):
     """One source that found a candidate: its name, the rank it gave (from 1) and its score (higher is better)."""
 
     name: str
@@ -155,8 +156,7 @@ def write_ledger(
 
     ``manifest`` says what took part; id, time, counts and checksums are added here.
     """
-    row_table = pa.Table.from_pylist([asdict(row) for row in rows], schema=ROW_SCHEMA)
-    query_table = pa.Table.from_pylist([asdict(query) for query in queries], schema=QUERY_SCHEMA)
+    row_table, query_table = _table(rows, ROW_SCHEMA), _table(queries, QUERY_SCHEMA)
     now = datetime.now(UTC)
     described = {
         **manifest,
@@ -211,7 +211,8 @@ def read_ledger(home: Home, ledger_id: str = LATEST) -> Ledger:
             )
     rows = tuple(
         LedgerRow(**{**row, "sources": tuple(FoundBy(**source) for source in row["sources"])})
-        for row in pq.read_table(directory / ROWS, schema=ROW_SCHEMA).to_pylist()
+        for batch in pq.read_table(directory / ROWS, schema=ROW_SCHEMA).to_batches(max_chunksize=_ROWS_AT_A_TIME)
+        for row in batch.to_pylist()
     )
     queries = tuple(
         LedgerQuery(**{**query, "positives": tuple(query["positives"])})
@@ -230,6 +231,11 @@ def _directory(home: Home, ledger_id: str) -> Path:
     if ledger_id not in known:
         raise LedgerError(f"there is no ledger {ledger_id!r}; the newest is {known[-1]!r}")
     return home.ledgers / ledger_id
+
+
+def _table(records: Sequence[LedgerRow] | Sequence[LedgerQuery], schema: pa.Schema) -> pa.Table:
+    """Return the records as a table. Column by column: as dictionaries they would take many times the memory."""
+    return pa.table({name: [getattr(record, name) for record in records] for name in schema.names}, schema=schema)
 
 
 def _parquet(table: pa.Table) -> bytes:

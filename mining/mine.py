@@ -6,9 +6,11 @@ of what passes, add an exact share of random ones, and write everything down wit
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -92,7 +94,7 @@ def mine(
             "ingest the judged documents, or import judgements for what is indexed"
         )
     key = key_of(searcher, texts, projection, settings, feedback)
-    with unfinished(home, key, searcher.chunks) as kept:
+    with unfinished(home, key, searcher.chunks) as kept, _collecting_seldom():
         cases = gather(
             searcher, texts, projection, settings, feedback, kept, lambda done: tell("searching", done, len(texts))
         )
@@ -138,6 +140,20 @@ def mine(
     return replace(report, ledger=ledger, seconds=time.monotonic() - started)
 
 
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Let the garbage collector look less often: candidates are many and none is in a cycle.
+
+    By its usual thresholds it took a third of the processor's time around the models (measured on 600 queries).
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
 def _apply(rule: Filter, cases: Sequence[Case], settings: MineSettings) -> dict[str, int]:
     """Give the filter's verdicts to the candidates it rejects, and return how many got which."""
     counts: Counter[str] = Counter()
@@ -160,7 +176,7 @@ def _row(case: Case, candidate: Candidate) -> LedgerRow:
         document=candidate.chunk.document,
         start=candidate.chunk.start,
         end=candidate.chunk.end,
-        sources=tuple(FoundBy(name, rank, score) for name, (rank, score) in candidate.found.items()),
+        sources=tuple([FoundBy(name, *place) for name, place in candidate.found.items()]),
         ensemble_score=candidate.ensemble,
         cross_score=candidate.cross,
         positive_cross_score=max(case.positive_cross, default=None),

@@ -15,7 +15,7 @@ from chunking.language import language
 from indexing.fusion import Run
 from indexing.home import Home
 from mining.agreement import Agreement, roc_area
-from mining.candidates import Corpus, Retrieved, Retriever, rank, retrieve
+from mining.candidates import Corpus, Retrieved, Retriever, ranks, retrieve
 from mining.drafts import Draft
 from mining.filters_cross import relative_probability
 from mining.pair_scores import Judge, PairScores
@@ -119,7 +119,7 @@ class RoundTrip:
         return sum(any(self._is_own(c, draft) for c in self._first(run, query)) for run in found.runs.values())
 
     def _first(self, run: Run, query: str) -> list[str]:
-        return list(rank(run.get(query, {})))[: self._depth]
+        return list(ranks(run.get(query, {})))[: self._depth]
 
     def _search(self, texts: Sequence[str]) -> Retrieved:
         queries = {str(place): text for place, text in enumerate(texts)}

@@ -73,26 +73,31 @@ class Unfinished:
         except (OSError, pa.ArrowException) as error:
             log.warning("searching again: %s is damaged: %s", path, error)
             return None
-        return self._from(table)
+        return self._from(table, self._chunks)
 
     def write(self, number: int, block: Sequence[Case]) -> list[Case]:
         """Keep a block. Returns it as it will be read, so that a mining never goes on with anything else."""
-        table = pa.Table.from_pylist([_record(case) for case in block], schema=_SCHEMA)
+        records = [_record(case) for case in block]
+        columns = {name: [record[place] for record in records] for place, name in enumerate(_SCHEMA.names)}
+        table = pa.table(columns, schema=_SCHEMA)
         with replacing(self._path(number)) as partial:
             pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-        return self._from(table)
+        return self._from(
+            table, {candidate.chunk.id: candidate.chunk for case in block for candidate in case.candidates}
+        )
 
     def _path(self, number: int) -> Path:
         return self._folder / f"block-{number:06}.parquet"
 
-    def _from(self, table: pa.Table) -> list[Case]:
+    def _from(self, table: pa.Table, chunks: Mapping[str, Chunk]) -> list[Case]:
+        """Return the cases of a block, whose candidates are found in ``chunks``."""
         return [
-            self._case(record)
+            self._case(record, chunks)
             for batch in table.to_batches(max_chunksize=16)  # plain objects of a few queries at a time
             for record in batch.to_pylist()
         ]
 
-    def _case(self, record: dict[str, Any]) -> Case:
+    def _case(self, record: dict[str, Any], chunks: Mapping[str, Chunk]) -> Case:
         return Case(
             query=record["query"],
             text=record["text"],
@@ -101,21 +106,8 @@ class Unfinished:
             positive_votes=tuple(_vote(positive["vote"]) for positive in record["positives"]),
             spans=tuple((span["document"], span["start"], span["end"]) for span in record["spans"]),
             encoders=tuple(record["encoders"]),
-            candidates=[self._candidate(candidate) for candidate in record["candidates"]],
+            candidates=[_candidate(candidate, chunks) for candidate in record["candidates"]],
             query_to_judged=record["query_to_judged"],
-        )
-
-    def _candidate(self, record: dict[str, Any]) -> Candidate:
-        return Candidate(
-            chunk=self._chunks[record["chunk"]],
-            found={place["source"]: (place["rank"], place["score"]) for place in record["found"]},
-            ensemble=record["ensemble"],
-            rank=record["rank"],
-            drawn=record["drawn"],
-            preferred_by=tuple(record["preferred_by"]),
-            to_query=record["to_query"],
-            to_judged=record["to_judged"],
-            to_each_judged=tuple(record["to_each_judged"]),
         )
 
 
@@ -141,37 +133,45 @@ def _remove_stale(root: Path, present: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _record(case: Case) -> dict[str, Any]:
-    return {
-        "query": case.query,
-        "text": case.text,
-        "language": case.language,
-        "positives": [
-            {"chunk": chunk.id, "vote": vote and _as_struct(vote)}
-            for chunk, vote in zip(case.positives, case.positive_votes, strict=True)
-        ],
-        "spans": [{"document": document, "start": start, "end": end} for document, start, end in case.spans],
-        "encoders": case.encoders,
-        "candidates": [
-            {
-                "chunk": candidate.chunk.id,
-                "found": [{"source": source, **_as_struct(vote)} for source, vote in candidate.found.items()],
-                "ensemble": candidate.ensemble,
-                "rank": candidate.rank,
-                "drawn": candidate.drawn,
-                "preferred_by": candidate.preferred_by,
-                "to_query": candidate.to_query,
-                "to_judged": candidate.to_judged,
-                "to_each_judged": candidate.to_each_judged,
-            }
+def _record(case: Case) -> tuple[Any, ...]:
+    """Return a case as a row of _SCHEMA; structs are tuples of their fields, which cost less than dictionaries."""
+    return (
+        case.query,
+        case.text,
+        case.language,
+        [(chunk.id, vote) for chunk, vote in zip(case.positives, case.positive_votes, strict=True)],
+        case.spans,
+        case.encoders,
+        [
+            (
+                candidate.chunk.id,
+                [(source, *vote) for source, vote in candidate.found.items()],
+                candidate.ensemble,
+                candidate.rank,
+                candidate.drawn,
+                candidate.preferred_by,
+                candidate.to_query,
+                candidate.to_judged,
+                candidate.to_each_judged,
+            )
             for candidate in case.candidates
         ],
-        "query_to_judged": case.query_to_judged,
-    }
+        case.query_to_judged,
+    )
 
 
-def _as_struct(vote: tuple[int, float]) -> dict[str, Any]:
-    return {"rank": vote[0], "score": vote[1]}
+def _candidate(record: dict[str, Any], chunks: Mapping[str, Chunk]) -> Candidate:
+    return Candidate(
+        chunk=chunks[record["chunk"]],
+        found={place["source"]: (place["rank"], place["score"]) for place in record["found"]},
+        ensemble=record["ensemble"],
+        rank=record["rank"],
+        drawn=record["drawn"],
+        preferred_by=tuple(record["preferred_by"]),
+        to_query=record["to_query"],
+        to_judged=record["to_judged"],
+        to_each_judged=tuple(record["to_each_judged"]),
+    )
 
 
 def _vote(record: dict[str, Any] | None) -> tuple[int, float] | None:

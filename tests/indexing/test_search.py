@@ -9,6 +9,7 @@ import pytest
 
 from chunking.document import Chunk, Parent, as_shown
 from chunking.splitters import ChunkSettings
+from indexing.bm25 import query_vector
 from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.models import fetch
@@ -17,7 +18,7 @@ from indexing.releases import publish, served
 from indexing.search import FUSION, Searcher, SearchResult, _one_per_clause
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
-from indexing.stores import chunk_of, payload_of
+from indexing.stores import BM25, QueryVectors, chunk_of, payload_of
 
 pytestmark = pytest.mark.models
 
@@ -67,6 +68,26 @@ def test_of_the_passages_of_one_clause_the_best_stays(prepared: Home, tmp_path: 
     other = next(name for name in searcher.chunks if name not in of_clause)
     ranking = {of_clause[0]: 0.5, of_clause[1]: 0.9, other: 0.7, of_clause[2]: 0.1}
     assert _one_per_clause(ranking, searcher.chunks.clause_of) == {of_clause[1]: 0.9, other: 0.7}
+    searcher.close()
+
+
+def test_queries_together_find_what_the_store_finds_for_each(prepared: Home, tmp_path: Path) -> None:
+    """Together they are one product with the vectors on disk; one by one the store's engine compares them."""
+    settings = replace(SETTINGS, chunking=ChunkSettings("section", max_tokens=48))
+    ingest([tmp_path / "specs" / "assembly.md"], prepared, settings)
+    searcher = Searcher.open(prepared, settings)
+    queries = {"a": "torque of bolt number 7", "b": "which solvent cleans a face", "c": "torque of bolt number 7"}
+    found = searcher.runs(queries, depth=4, only=("wordllama", BM25))
+    vectors = searcher.embed(list(queries.values()))["wordllama"]
+    assert (vectors == searcher.encoders["wordllama"].embed(list(queries.values()))).all()
+    assert searcher._reader.is_exact(256)
+    assert not searcher._reader.is_exact(10**9)
+    for place, (query, text) in enumerate(queries.items()):
+        asked = QueryVectors({"wordllama": vectors[place]}, query_vector(text))
+        for name, hits in searcher._reader.nearest([asked], 4)[0].items():
+            assert found[name][query] == pytest.approx({hit.chunk: hit.score for hit in hits}, abs=1e-6)
+    every = list(searcher.chunks)
+    assert searcher.documents_of(every) == [searcher.chunks[chunk].document for chunk in every]
     searcher.close()
 
 

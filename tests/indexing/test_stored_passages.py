@@ -50,6 +50,8 @@ def test_it_is_a_mapping_of_what_was_saved(passages: Passages, saved: dict[str, 
     assert list(passages.values()) == every
     assert dict(passages.items()) == {chunk.id: chunk for chunk in every}
     assert len(passages) == 5
+    assert list(passages.ids) == list(passages)
+    assert (passages.ids[-1], passages.ids[::-2]) == (every[-1].id, list(passages)[::-2])
     assert [passages[chunk.id] for chunk in reversed(every)] == every[::-1]
     assert list(passages.of_documents(["c", "z", "b"])) == saved["c"]
 
