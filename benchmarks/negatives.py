@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean as mean
@@ -120,6 +120,9 @@ class Remembering:
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         return self._searcher.embed(queries)
+
+    def read(self, chunks: Iterable[str]) -> dict[str, Chunk]:
+        return self._searcher.read(chunks)
 
     def documents_of(self, chunks: Sequence[str]) -> list[str]:
         return self._searcher.documents_of(chunks)

@@ -73,11 +73,14 @@ def chunk_places(directory: Path) -> list[tuple[str, int]]:
     return places
 
 
-def load_chunk(directory: Path, offset: int) -> Chunk:
-    """Read the one chunk whose record begins at a byte that ``chunk_places`` gave."""
+def load_some_chunks(directory: Path, offsets: Sequence[int]) -> list[Chunk]:
+    """Read the chunks whose records begin at these bytes, which ``chunk_places`` gave, in this order."""
+    chunks = []
     with (directory / _CHUNKS).open("rb") as file:
-        file.seek(offset)
-        return _chunk(json.loads(file.readline()))
+        for offset in offsets:
+            file.seek(offset)
+            chunks.append(_chunk(json.loads(file.readline())))
+    return chunks
 
 
 # What older versions wrote ends sooner: the defaults stand for what they did not know.

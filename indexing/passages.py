@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import overload
 from weakref import WeakValueDictionary
@@ -16,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from chunking.document import Chunk, Parent
-from chunking.stored import chunk_places, load_chunk, load_chunks
+from chunking.stored import chunk_places, load_chunks, load_some_chunks
 from indexing.home import SpecmineError
 
 # Passages that were read last stay in memory: some ten megabytes.
@@ -45,16 +46,7 @@ class Passages(Mapping[str, Chunk]):
         row = self._row(chunk)
         if row is None:
             raise KeyError(chunk)
-        held = self._held.get(row)
-        if held is None:
-            folder = self._folders[self._document(row)]
-            try:
-                held = load_chunk(folder, int(self._offsets[row]))
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                raise _unreadable(folder, error) from None
-            held = self._held.setdefault(row, held)
-            self._recent.append(held)
-        return held
+        return self._held.get(row) or self._read([row])[0]
 
     def __contains__(self, chunk: object) -> bool:
         return isinstance(chunk, str) and self._row(chunk) is not None
@@ -80,6 +72,32 @@ class Passages(Mapping[str, Chunk]):
         for name, folder in zip(self._names, self._folders, strict=True):
             if name in wanted:
                 yield from _chunks(folder)
+
+    def some(self, chunks: Iterable[str]) -> dict[str, Chunk]:
+        """Return the chunks with these ids: each document is opened once, and read from front to back.
+
+        Raises KeyError for an unknown one.
+        """
+        rows = {chunk: self._row(chunk) for chunk in chunks}
+        if None in rows.values():
+            raise KeyError(next(chunk for chunk, row in rows.items() if row is None))
+        found = {row: held for row in rows.values() if row is not None and (held := self._held.get(row)) is not None}
+        missing = sorted(row for row in rows.values() if row is not None and row not in found)
+        for _, of_document in groupby(missing, key=self._document):
+            part = list(of_document)
+            found.update(zip(part, self._read(part), strict=True))
+        return {chunk: found[row] for chunk, row in rows.items() if row is not None}
+
+    def _read(self, rows: Sequence[int]) -> list[Chunk]:
+        """Read the chunks in these rows, all of one document."""
+        folder = self._folders[self._document(rows[0])]
+        try:
+            read = load_some_chunks(folder, [int(self._offsets[row]) for row in rows])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _unreadable(folder, error) from None
+        chunks = [self._held.setdefault(row, chunk) for row, chunk in zip(rows, read, strict=True)]
+        self._recent.extend(chunks)
+        return chunks
 
     def place_of(self, chunk: str) -> tuple[str, int]:
         """Return the document of a chunk and its place among the document's chunks, from 0. Reads nothing.

@@ -6,7 +6,7 @@ The idea of taking candidates from an ensemble of retrievers rather than one is 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -44,6 +44,10 @@ class Retriever(Protocol):
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
+        ...
+
+    def read(self, chunks: Iterable[str]) -> dict[str, Chunk]:
+        """Return the chunks with these ids; many together are read sooner than one by one from ``chunks``."""
         ...
 
     def documents_of(self, chunks: Sequence[str]) -> list[str]:
@@ -184,32 +188,50 @@ def retrieve(
     return Retrieved(queries, runs, encoders, ensemble, positives, corpus, retriever, passed_over)
 
 
-def find_candidates(
-    retrieved: Retrieved,
-    sources: Mapping[str, Run],
-    query: str,
-    positives: Collection[str],
-    depth: int,
-) -> list[Candidate]:
-    """Return the union of the best ``depth`` chunks that each source found for ``query``, in order of chunk id.
+def find_candidates(retrieved: Retrieved, sources: Mapping[str, Run], depth: int) -> dict[str, list[Candidate]]:
+    """Return, for each query, the union of the best ``depth`` chunks that each source found, in order of chunk id.
 
     A candidate of one source records its rank in every other, however deep.
     """
-    chunks, votes = retrieved.corpus.chunks, retrieved.ensemble.get(query, {})
-    places = ranks(votes)
-    scores = {name: run.get(query, {}) for name, run in sources.items()}
-    rankings = {name: places if of_source is votes else ranks(of_source) for name, of_source in scores.items()}
+    found = {query: _propose(retrieved, sources, query, depth) for query in retrieved.queries}
+    chunks = retrieved.retriever.read({chunk for proposed, _ in found.values() for chunk in proposed})
+    return {
+        query: _candidates(retrieved, sources, query, proposed, rankings, chunks)
+        for query, (proposed, rankings) in found.items()
+    }
+
+
+def _propose(
+    retrieved: Retrieved, sources: Mapping[str, Run], query: str, depth: int
+) -> tuple[dict[str, set[str]], dict[str, dict[str, int]]]:
+    """Return which sources propose which chunks for a query, and the ranks that each source gives."""
+    rankings = {name: ranks(run.get(query, {})) for name, run in sources.items()}
     proposed: dict[str, set[str]] = {}
     for name, ranking in rankings.items():
         for chunk, place in ranking.items():
             if place <= depth or name == "random":
                 proposed.setdefault(chunk, set()).add(name)
-    preferred = _preferred(retrieved, query, positives)
+    return proposed, rankings
+
+
+def _candidates(
+    retrieved: Retrieved,
+    sources: Mapping[str, Run],
+    query: str,
+    proposed: Mapping[str, set[str]],
+    rankings: Mapping[str, Mapping[str, int]],
+    chunks: Mapping[str, Chunk],
+) -> list[Candidate]:
+    votes = retrieved.ensemble.get(query, {})
+    places = ranks(votes)
+    preferred = _preferred(retrieved, query, retrieved.positives.get(query, ()))
     return [
         Candidate(
             chunk=chunks[chunk],
             found={
-                name: (ranking[chunk], scores[name][chunk]) for name, ranking in rankings.items() if chunk in ranking
+                name: (ranking[chunk], sources[name][query][chunk])
+                for name, ranking in rankings.items()
+                if chunk in ranking
             },
             ensemble=votes.get(chunk),
             rank=places.get(chunk),

@@ -104,6 +104,7 @@ def _search(
         feedback,
     )
     sources = {name: run for source in settings.sources for name, run in SOURCES[source](retrieved, settings).items()}
+    candidates = find_candidates(retrieved, sources, settings.depth)
     cases: list[Case] = []
     for query, text in texts.items():
         votes = retrieved.ensemble.get(query, {})
@@ -119,7 +120,7 @@ def _search(
                 positive_votes=tuple((places[c], votes[c]) if c in votes else None for c in positives),
                 spans=_judged_spans(projection, query, judged),
                 encoders=retrieved.encoders,
-                candidates=find_candidates(retrieved, sources, query, positives, settings.depth),
+                candidates=candidates[query],
             )
         )
     if ASK_LIKENESS.intersection(settings.filters):

@@ -30,7 +30,9 @@ def shingles(text: str) -> Shingles:
     if len(words) <= len(_PLACES):
         hashed = np.pad(hashed, (0, len(_PLACES) - len(words)), constant_values=0)
     count = len(hashed) - len(_PLACES) + 1
-    mixed = sum(hashed[i : i + count] * np.uint64(place) for i, place in enumerate(_PLACES))
+    mixed = np.zeros(count, dtype=np.uint64)
+    for i, place in enumerate(_PLACES):
+        mixed += hashed[i : i + count] * np.uint64(place)
     return _distinct(mixed)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import indexing.passages as module
 from chunking.document import Chunk, Document, Parent, chunk_id
-from chunking.stored import chunk_places, load_chunk, save
+from chunking.stored import chunk_places, load_some_chunks, save
 from indexing.home import SpecmineError
 from indexing.passages import Passages
 
@@ -54,6 +54,8 @@ def test_it_is_a_mapping_of_what_was_saved(passages: Passages, saved: dict[str, 
     assert (passages.ids[-1], passages.ids[::-2]) == (every[-1].id, list(passages)[::-2])
     assert [passages[chunk.id] for chunk in reversed(every)] == every[::-1]
     assert list(passages.of_documents(["c", "z", "b"])) == saved["c"]
+    wanted = [every[4], every[0], every[2], every[0]]
+    assert passages.some([chunk.id for chunk in wanted]) == {chunk.id: chunk for chunk in wanted}
 
 
 def test_a_place_is_known_without_reading(passages: Passages, saved: dict[str, list[Chunk]], tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_a_place_is_known_without_reading(passages: Passages, saved: dict[str, l
 def test_what_is_not_there_is_not_found(passages: Passages, unknown: str) -> None:
     assert unknown not in passages
     assert passages.get(unknown) is None
-    for ask in (passages.__getitem__, passages.place_of, passages.clause_of):
+    for ask in (passages.__getitem__, passages.place_of, passages.clause_of, lambda id: passages.some([id])):
         with pytest.raises(KeyError):
             ask(unknown)
     assert 3 not in passages
@@ -145,4 +147,4 @@ def test_places_lead_to_the_records(tmp_path: Path) -> None:
     chunks = stored(tmp_path, "d", texts)
     places = chunk_places(tmp_path)
     assert [id for id, _ in places] == [chunk.id for chunk in chunks]
-    assert [load_chunk(tmp_path, offset) for _, offset in places] == chunks
+    assert load_some_chunks(tmp_path, [offset for _, offset in reversed(places)]) == chunks[::-1]

@@ -8,7 +8,7 @@ one's promises: best ``depth`` of each source, an empty entry for a query that f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -87,6 +87,9 @@ class TableSearcher:
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         return {name: np.stack([unit(name, text) for text in queries]) for name in ENCODERS}
+
+    def read(self, chunks: Iterable[str]) -> dict[str, Chunk]:
+        return {chunk: self.chunks[chunk] for chunk in chunks}
 
     def documents_of(self, chunks: Sequence[str]) -> list[str]:
         return [self.chunks[chunk].document for chunk in chunks]

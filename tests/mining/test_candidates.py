@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_the_ensemble_is_the_fusion_of_that_name(world: SimpleNamespace, chunks:
 
 def test_union_of_the_best_of_each_source(retrieved: Retrieved, chunks: dict[str, Any]) -> None:
     settings = MineSettings(depth=1)
-    found = find_candidates(retrieved, sources(retrieved, settings, "bm25", "encoder"), "q1", [], depth=1)
+    found = find_candidates(retrieved, sources(retrieved, settings, "bm25", "encoder"), depth=1)["q1"]
     assert [candidate.chunk.id for candidate in found] == ["a", "b"]
     # A rank deeper than the depth is recorded all the same.
     assert found[0].found == {"bm25": (1, 9.0), "minilm": (3, 0.4), "wordllama": (2, 0.3)}
@@ -68,14 +69,14 @@ def test_union_of_the_best_of_each_source(retrieved: Retrieved, chunks: dict[str
 
 
 def test_a_source_that_finds_nothing_gives_nothing(retrieved: Retrieved, chunks: dict[str, Any]) -> None:
-    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "bm25"), "q2", [], depth=5)
+    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "bm25"), depth=5)["q2"]
     assert found == []
 
 
 def test_equal_scores_rank_by_chunk_id(world: SimpleNamespace, chunks: dict[str, Any]) -> None:
     searcher = world.TableSearcher(chunks, {"bm25": {"q1": {"c": 1.0, "a": 1.0, "b": 1.0}}})
     retrieved = retrieve(searcher, {"q1": "x"}, {}, Corpus(chunks), 5, "soft")
-    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "bm25"), "q1", [], depth=5)
+    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "bm25"), depth=5)["q1"]
     assert [(candidate.chunk.id, candidate.found["bm25"][0]) for candidate in found] == [("a", 1), ("b", 2), ("c", 3)]
 
 
@@ -95,13 +96,14 @@ def test_equal_scores_rank_by_chunk_id(world: SimpleNamespace, chunks: dict[str,
 def test_preferred_above_every_judged_passage(
     retrieved: Retrieved, chunks: dict[str, Any], positives: list[str], expected: dict[str, tuple[str, ...]]
 ) -> None:
-    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "encoder"), "q1", positives, depth=9)
+    retrieved = replace(retrieved, positives={"q1": positives})
+    found = find_candidates(retrieved, sources(retrieved, MineSettings(), "encoder"), depth=9)["q1"]
     assert {candidate.chunk.id: candidate.preferred_by for candidate in found if candidate.preferred_by} == expected
 
 
 def test_a_chunk_that_a_search_also_found_is_not_random(retrieved: Retrieved, chunks: dict[str, Any]) -> None:
     settings = MineSettings()
-    found = find_candidates(retrieved, sources(retrieved, settings, "random", "bm25"), "q1", [], depth=3)
+    found = find_candidates(retrieved, sources(retrieved, settings, "random", "bm25"), depth=3)["q1"]
     assert {c.chunk.id for c in found if not c.drawn} == {"a", "b", "c"}
     # Their ranks are the order in which they were drawn, so that the first ones are as random as all.
     draws = list(SOURCES["random"](retrieved, settings)["random"]["q1"])

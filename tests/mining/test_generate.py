@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +61,9 @@ class WordSearcher:
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         raise NotImplementedError
+
+    def read(self, chunks: Iterable[str]) -> dict[str, Chunk]:
+        return {chunk: self.chunks[chunk] for chunk in chunks}
 
     def documents_of(self, chunks: Sequence[str]) -> list[str]:
         return [self.chunks[chunk].document for chunk in chunks]
