@@ -71,9 +71,8 @@ def diff(console: Console, result: Mapping[str, Any]) -> None:
         names = list(next(means for _, _, means in _by_part(result["measures"])))
         console.print(table("", ["version", "queries", *names], measured, right=names))
     if not result["comparable"]:
-        console.print(
-            "[yellow]not known to be measured on the same queries and document vectors: do not compare[/yellow]"
-        )
+        told = "not known to be measured on the same queries and document vectors: do not compare"
+        console.print(f"[yellow]{told}[/yellow]", soft_wrap=True)
 
 
 def exported(console: Console, result: Mapping[str, Any]) -> None:
