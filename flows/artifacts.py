@@ -12,7 +12,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from flows import reports
+from flows import reports, sweep_report
 from flows.show_queries import generator_rows
 from flows.show_rerankers import COMBINATIONS, combination_rows
 
@@ -42,11 +42,17 @@ def evaluation(report: Mapping[str, Any]) -> None:
     _create(f"evaluation-{report['split']}", evaluation_markdown(report), f"release {report['release']}")
 
 
-def verdicts(report: Mapping[str, Any], pictures: Mapping[str, str]) -> None:
-    """Write the verdict on each retrained encoder, one artifact each, with its picture."""
+def verdicts(
+    report: Mapping[str, Any], pictures: Mapping[str, str], curves: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Write the verdict on each retrained encoder, one artifact each, with its pictures."""
     for version in report["versions"]:
-        picture = pictures.get(version["version"])
-        text = verdict_markdown(version, report["leakage"]["told"], picture)
+        text = verdict_markdown(
+            version,
+            report["leakage"]["told"],
+            pictures.get(version["version"]),
+            (curves or {}).get(version["version"], ()),
+        )
         _create(f"verdict-{version['encoder']}", text, version["version"])
 
 
@@ -59,6 +65,19 @@ def monitoring(report: Mapping[str, Any]) -> None:
 def reranker_verdict(report: Mapping[str, Any]) -> None:
     """Write the verdict on a retrained re-ranker, and what its use was chosen from."""
     _create("verdict-re-ranker", reranker_markdown(report), report["version"])
+
+
+def sweep_summary(report: Mapping[str, Any], pictures: Sequence[str]) -> None:
+    """Write what a sweep found; the pictures are data URIs."""
+    _create("sweep-summary", sweep_markdown(report, pictures), f"sweep {report['sweep']}")
+
+
+def ablation_summary(report: Mapping[str, Any]) -> None:
+    """Write what each part of a training is worth."""
+    title, columns, rows = sweep_report.ablation_table(report)
+    facts = _escaped(sweep_report.ablation_facts(report))
+    markdown = "\n\n".join(["# Ablation", facts, f"## {title}", _table(columns, rows)])
+    _create("ablation-summary", markdown, f"{report['encoder']}, {len(report['parts'])} parts")
 
 
 def reindex_summary(report: Mapping[str, Any]) -> None:
@@ -131,8 +150,8 @@ def evaluation_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | None) -> str:
-    """Return the text of a verdict's artifact; ``picture`` is a data URI."""
+def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | None, curves: Sequence[str] = ()) -> str:
+    """Return the text of a verdict's artifact. The pictures are data URIs; what there is no room for is left out."""
     low, high = version["interval"]
     rows = [
         ("loss", version["loss"]),
@@ -153,6 +172,13 @@ def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | No
             "## Similarity of queries to their passages and to others",
             f"![similarity before and after]({picture})",
         ]
+    room = _PICTURES - len(picture or "")
+    for curve in curves:
+        if len(curve) <= room:
+            room -= len(curve)
+            parts.append(f"![how the training went]({curve})")
+    parts += [f"**Warning**: {_escaped(line)}" for line in version.get("warnings", ())]
+    parts += [f"The whole report: `{version['report']}`"] if version.get("report") else []
     return "\n\n".join(parts)
 
 
@@ -201,6 +227,23 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
             _table(["", "count"], rows),
         ]
     )
+
+
+def sweep_markdown(report: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    """Return the text of a sweep's artifact."""
+    parts = [f"# Sweep `{report['sweep']}`", _escaped(sweep_report.facts(report)), _escaped(report["reason"])]
+    toml = sweep_report.winner_toml(report)
+    parts += [f"```toml\n{toml}\n```"] if toml else []
+    for made in (sweep_report.fresh_table(report), sweep_report.trials_table(report)):
+        if made is not None:
+            title, columns, rows = made
+            parts += [f"## {title}", _table(columns, rows[:_LONGEST_LIST]), *_more(rows)]
+    room = _PICTURES
+    for picture in pictures:
+        if len(picture) <= room:
+            room -= len(picture)
+            parts.append(f"![]({picture})")
+    return "\n\n".join([*parts, f"The whole report: `{report['report']}`"])
 
 
 def generated_markdown(report: Mapping[str, Any]) -> str:

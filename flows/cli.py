@@ -18,6 +18,7 @@ from flows.cli_ledgers import ledger, review
 from flows.cli_parameters import Given, Orchestrated
 from flows.cli_queries import judgements, queries
 from flows.cli_rerankers import reranker as rerankers
+from flows.cli_training import ablate, sweep
 from flows.cli_versions import versions
 from flows.output import Session
 
@@ -42,6 +43,8 @@ app.command(versions)
 app.command(compare)
 app.command(rerankers)
 app.command(models)
+app.command(sweep)
+app.command(ablate)
 
 
 @app.command

@@ -109,9 +109,11 @@ def retrain(session: Session, prefect: bool | None) -> None:
         result = flow(config_of(settings))
     else:
         from flows import stages
+        from flows.training_report import write_reports
 
         with session.progress() as tell:
             result = stages.retrain(settings, tell)
+        write_reports(settings, result)
     session.emit(result, lambda console: show.retrain(console, result))
 
 

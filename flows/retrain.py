@@ -19,8 +19,7 @@ def retrain(config: str | None = None) -> dict[str, Any]:
         config: the configuration file; specmine.toml in the working directory when empty.
     """
     report = retrain_encoders(config)
-    draw_verdicts(report, config)
-    return report
+    return draw_verdicts(report, config)
 
 
 @task(name="retrain encoders", retry_condition_fn=can_succeed_later, **RETRIES)
@@ -34,14 +33,17 @@ def retrain_encoders(config: str | None) -> dict[str, Any]:
 
 
 @task(name="draw verdicts")
-def draw_verdicts(report: dict[str, Any], config: str | None) -> None:
-    """Write the verdict on each version, with the similarities before and after."""
+def draw_verdicts(report: dict[str, Any], config: str | None) -> dict[str, Any]:
+    """Write the page and the verdict of each version with its pictures; return the report with the pages' paths."""
+    from flows.training_report import write_reports
     from training.versions import read_version
 
-    home = settings_of(config).open_home()
+    settings = settings_of(config)
+    curves = write_reports(settings, report)
     pictures = {}
     for version in report["versions"]:
-        histograms = read_version(home, version["version"]).histograms
+        histograms = read_version(settings.open_home(), version["version"]).histograms
         if histograms:
             pictures[version["version"]] = similarity_histograms(histograms["before"], histograms["after"])
-    artifacts.verdicts(report, pictures)
+    artifacts.verdicts(report, pictures, curves)
+    return report

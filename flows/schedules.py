@@ -65,6 +65,8 @@ class Schedules:
     compare_chunking: Scheduled = None
     generate: Scheduled = None
     monitor: Scheduled = None
+    sweep: Scheduled = None
+    ablate: Scheduled = None
 
     def by_flow(self) -> dict[str, Schedule]:
         """Return the schedules there are, by the flow's name."""

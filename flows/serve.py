@@ -12,6 +12,7 @@ from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
+from flows.ablate import ablate
 from flows.compare_chunking import compare_chunking
 from flows.deployments import DEPLOYMENT, as_prefect, put_schedule, required_api
 from flows.evaluate import evaluate
@@ -26,6 +27,7 @@ from flows.retrain import retrain
 from flows.retrain_reranker import retrain_reranker
 from flows.schedules import Schedule
 from flows.settings import Settings, load_settings
+from flows.sweep import sweep
 
 FLOWS: dict[str, Flow[Any, Any]] = {
     "ingest": ingest,
@@ -38,6 +40,8 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "compare_chunking": compare_chunking,
     "generate": generate,
     "monitor": monitor,
+    "sweep": sweep,
+    "ablate": ablate,
 }
 
 # A second run of the same flow waits for the first: a batch of new documents must not be dropped.

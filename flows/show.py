@@ -132,6 +132,10 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
         verdict(console, version["reason"])
         if version["slices"]:
             console.print(table("", *reports.slice_table(version), right=["queries", "before", "after", "difference"]))
+        for warning in version.get("warnings", ()):
+            console.print(f"   [yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
+        if version.get("report"):
+            console.print(f"   [dim]{escape(version['report'])}[/dim]", soft_wrap=True)
     console.print(f"leakage: {escape(result['leakage']['told'])}", soft_wrap=True)
     whole = " · ".join(result["composition"]["reason"].splitlines())
     console.print(escape(_fusion(result["composition"])), soft_wrap=True)

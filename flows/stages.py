@@ -37,7 +37,7 @@ def ingest(settings: Settings, paths: Sequence[Path], prune: bool, tell: Tell) -
     wanted = list(paths) or list(settings.sources.paths)
     if not wanted:
         raise SpecmineError("there is nothing to ingest: give a folder, or set paths in [sources] of specmine.toml")
-    with _logged(settings, "ingest") as summary:
+    with logged(settings, "ingest") as summary:
         report = ingest_documents(wanted, settings.open_home(), settings.index(), prune=prune, progress=tell)
         summary.update(report.as_json())
     return summary
@@ -48,7 +48,7 @@ def evaluate(settings: Settings, split: str, tell: Tell) -> dict[str, Any]:
 
     What is measured is what a reader is shown: a clause, where small passages stand for theirs.
     """
-    with _logged(settings, "evaluate") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    with logged(settings, "evaluate") as summary, opened(settings) as searcher, catalogue(settings) as book:
         queries, projection = judged(searcher, book, split, shown=True)
         measured = measure(searcher, book, split, queries, projection, tell)
         summary.update(
@@ -101,7 +101,7 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
             mining, release = settings_of(model), read_release(home, str(model["release"]))
         except ValueError as error:
             raise SpecmineError(f"ledger {model['id']} cannot be made again: {error}") from None
-    with _logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
+    with logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
         renamed = present_names(searcher.documents)
         decisions = decisions_in_force(book, renamed)
         queries, projection = learned(searcher, book, mining.synthetic, decisions)
@@ -119,12 +119,15 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
     return summary
 
 
-def retrain(settings: Settings, tell: Tell) -> dict[str, Any]:
-    """Retrain the query encoders, on the newest ledger where there is one; publish what the referee finds better."""
+def retrain(settings: Settings, tell: Tell, encoders: Sequence[str] = ()) -> dict[str, Any]:
+    """Retrain the query encoders, on the newest ledger where there is one; publish what the referee finds better.
+
+    ``encoders`` names those to train; all when empty.
+    """
     from mining.ledger import list_ledgers, read_ledger
     from training.retrain import retrain as retrain_encoders
 
-    with _logged(settings, "retrain") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    with logged(settings, "retrain") as summary, opened(settings) as searcher, catalogue(settings) as book:
         home = settings.open_home()
         ledger = read_ledger(home) if list_ledgers(home) else None
         report = retrain_encoders(
@@ -137,6 +140,7 @@ def retrain(settings: Settings, tell: Tell) -> dict[str, Any]:
             home,
             tell,
             settings.mine.synthetic,
+            encoders,
         )
         summary.update(report.as_json())
     return summary
@@ -147,7 +151,7 @@ def retrain_reranker(settings: Settings, tell: Tell) -> dict[str, Any]:
     from mining.ledger import read_ledger
     from training.retrain_reranker import retrain_reranker as retrain_one
 
-    with _logged(settings, "retrain reranker") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    with logged(settings, "retrain reranker") as summary, opened(settings) as searcher, catalogue(settings) as book:
         home = settings.open_home()
         report = retrain_one(
             searcher,
@@ -184,7 +188,7 @@ def generate(
     if limit is not None and limit < 1:
         raise SpecmineError(f"the limit must be 1 or more, not {limit}")
     home = settings.open_home()
-    with _logged(settings, "generate") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    with logged(settings, "generate") as summary, opened(settings) as searcher, catalogue(settings) as book:
         queries = book.queries("train")
         judgements = follow_renames(book.judgements("train"), present_names(searcher.documents))
         judged_chunks = searcher.chunks.of_documents(judgement.document for judgement in judgements)
@@ -205,7 +209,7 @@ def promote(settings: Settings, version_id: str) -> dict[str, Any]:
     home = settings.open_home()
     if is_reranker(home, version_id):
         return _promote_reranker(settings, version_id)
-    with _logged(settings, "promote") as summary, home.exclusive():
+    with logged(settings, "promote") as summary, home.exclusive():
         release = served(home)
         version = read_version(home, version_id)
         specs = {part.spec.name: part.spec for part in read_generation(home, release.generation).encoders}
@@ -232,7 +236,7 @@ def _promote_reranker(settings: Settings, version_id: str) -> dict[str, Any]:
     from training.reranker_versions import as_judged, read_reranker
 
     home = settings.open_home()
-    with _logged(settings, "promote") as summary, home.exclusive():
+    with logged(settings, "promote") as summary, home.exclusive():
         release = served(home)
         use = as_judged(home, read_reranker(home, version_id))
         if release.reranker != use:
@@ -253,7 +257,7 @@ def shadow(settings: Settings, version_id: str, limit: int, tell: Tell) -> dict[
     if limit < 1:
         raise SpecmineError(f"the limit must be 1 or more, not {limit}")
     home = settings.open_home()
-    with _logged(settings, "shadow") as summary, opened(settings) as before, catalogue(settings) as book:
+    with logged(settings, "shadow") as summary, opened(settings) as before, catalogue(settings) as book:
         version = read_version(home, version_id)
         if version.encoder not in before.release.encoders:
             raise SpecmineError(
@@ -278,7 +282,7 @@ def monitor(settings: Settings, tell: Tell) -> dict[str, Any]:
     """Compare the served release with the one before it; where it has fallen below, serve that one again."""
     from training.monitor import monitor as watch
 
-    with _logged(settings, "monitor") as summary, catalogue(settings) as book:
+    with logged(settings, "monitor") as summary, catalogue(settings) as book:
         book.forget_searches(settings.search.log_days)
         home, index = settings.open_home(), settings.index()
         summary.update(watch(home, index, book, settings.monitor, settings.promotion, tell).as_json())
@@ -294,7 +298,7 @@ def geometry(settings: Settings, encoder: str, kind: str, tell: Tell) -> dict[st
         wanted = Geometry(kind)  # type: ignore[arg-type]
     except ValueError as error:
         raise SpecmineError(str(error)) from None
-    with _logged(settings, "geometry") as summary:
+    with logged(settings, "geometry") as summary:
         release = serve_geometry(settings.open_home(), settings.index(), encoder, wanted, tell)
         found = release.geometry_of(encoder)
         summary.update(release=release.id, encoder=encoder, geometry=asdict(found), note=release.note)
@@ -305,7 +309,7 @@ def compare_geometry(settings: Settings, split: str, tell: Tell) -> dict[str, An
     """Measure every geometry of every served encoder on one split; nothing is published."""
     from training.geometries import compare_geometries
 
-    with _logged(settings, "compare geometry") as summary, opened(settings) as searcher, catalogue(settings) as book:
+    with logged(settings, "compare geometry") as summary, opened(settings) as searcher, catalogue(settings) as book:
         queries, projection = judged(searcher, book, split)
         judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
         summary.update(split=split, **compare_geometries(searcher, queries, judgements, projection, tell))
@@ -323,7 +327,7 @@ def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     """Build the configured generation from the indexed documents and publish it."""
     from indexing.reindex import reindex as build_anew
 
-    with _logged(settings, "reindex") as summary:
+    with logged(settings, "reindex") as summary:
         summary.update(build_anew(settings.open_home(), settings.index(), tell).as_json())
     return summary
 
@@ -338,7 +342,7 @@ def compare_chunking(
 
     chunkings = parse_chunkings(splitters)
     index, home = settings.index(), settings.open_home()
-    with _logged(settings, "compare chunking") as summary, catalogue(settings) as book:
+    with logged(settings, "compare chunking") as summary, catalogue(settings) as book:
         queries, judgements = book.queries(split), book.judgements(split)
         if not queries:
             raise _no_queries(split)
@@ -428,7 +432,7 @@ def _count_reasons(projection: Projection) -> dict[str, int]:
 
 
 @contextmanager
-def _logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
+def logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
     """Yield the summary to fill; write the run into the catalogue's log when the block ends."""
     summary: dict[str, Any] = {}
     started, clock = datetime.now(UTC), time.monotonic()

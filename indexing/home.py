@@ -14,7 +14,7 @@ Layout below the root::
                               not end has found
     releases/<id>.json        releases; CURRENT names the one that is served
     reports/                  what runs leave for people
-    comparisons/              chunkings compared; scratch/ is there while they are
+    comparisons/              chunkings compared; scratch/ is there while they are. trainings/ has what sweeps tried
 
 An artifact directory is written under a temporary name, its ``manifest.json`` last, and then renamed: what has a
 manifest is whole. Files that are replaced are written beside the old one and renamed over it.

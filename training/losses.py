@@ -55,3 +55,18 @@ NEGATIVES_OF: dict[str, tuple[str, ...]] = {
 # Losses that read a cross-encoder's scores, and those that read the vectors' lengths.
 TAUGHT = frozenset({"margin_mse", "kl"})
 BY_LENGTH = frozenset({"hyperbolic", "hybrid"})
+
+# Which of the parameters each loss reads; a sweep varies no other (``training.search_space``).
+READ_BY_LOSS: dict[str, tuple[str, ...]] = {
+    "full_softmax": ("temperature",),
+    "infonce": ("temperature",),
+    "lce": ("temperature",),
+    "debiased": ("temperature", "false_share"),
+    "hard_debiased": ("temperature", "false_share", "hardness"),
+    "histogram": ("bins", "slots"),
+    "hyperbolic": ("curvature", "hyperbolic_temperature"),
+    "hybrid": ("temperature", "curvature", "hyperbolic_temperature", "hyperbolic_weight"),
+    "adore": ("temperature", "live_depth"),
+    "margin_mse": ("temperature", "teacher_temperature"),
+    "kl": ("temperature", "teacher_temperature"),
+}

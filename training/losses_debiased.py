@@ -32,9 +32,10 @@ def hard_debiased(batch: Batch, settings: LossSettings) -> Tensor:
 
 def clamped_share(batch: Batch, settings: LossSettings, hardness: float) -> float:
     """Return the share of the queries whose negatives are at the bound and give no gradient."""
-    positive, weight, count = _terms(batch, settings, hardness)
-    left, floor = _left(positive, weight, count, settings)
-    return float((left <= floor).double().mean())
+    with torch.no_grad():
+        positive, weight, count = _terms(batch, settings, hardness)
+        left, floor = _left(positive, weight, count, settings)
+        return float((left <= floor).double().mean())
 
 
 def _cost(batch: Batch, settings: LossSettings, hardness: float) -> Tensor:

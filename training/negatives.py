@@ -63,6 +63,8 @@ NEGATIVES: dict[str, Negatives] = {
     "corpus": _corpus,
 }
 
+READ_BY_NEGATIVES: dict[str, tuple[str, ...]] = {"live": ("live_depth",)}
+
 
 def choose_negatives(
     names: Sequence[str],

@@ -16,6 +16,7 @@ Only the latest step and the best one are kept.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 import warnings
@@ -38,12 +39,15 @@ from indexing.geometry import GEOMETRIES, Geometry, GeometryKind
 from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
 from training.averaging import choose_average
 from training.batch import Batch, restrict
+from training.health import Look, in_blocks, look, peak_memory, sample_of, worries
 from training.loss_settings import LossSettings
-from training.losses import BY_LENGTH, LOSSES, NEGATIVES_OF, TAUGHT
+from training.losses import BY_LENGTH, LOSSES, NEGATIVES_OF, READ_BY_LOSS, TAUGHT
 from training.losses_debiased import clamped_share
-from training.negatives import NEGATIVES, choose_negatives
-from training.synthesis import SYNTHESES
+from training.negatives import NEGATIVES, READ_BY_NEGATIVES, choose_negatives
+from training.synthesis import READ_BY_SYNTHESIS, SYNTHESES
 from training.targets import Example, masks_of, teacher_of
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
 MOMENTS = "moments.safetensors"
@@ -179,6 +183,17 @@ class TrainSettings(LossSettings):
         stages = self.negatives or [NEGATIVES_OF[name] for name in self.losses]
         return bool(TAUGHT.intersection(self.losses)) or any(set(stage) == {"ledger"} for stage in stages)
 
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names of those of ``LossSettings`` that a training with these settings reads."""
+        stages = self.negatives or [NEGATIVES_OF[name] for name in self.losses]
+        read = [READ_BY_LOSS[name] for name in self.losses]
+        read += [READ_BY_NEGATIVES.get(name, ()) for stage in stages for name in stage]
+        read += [READ_BY_SYNTHESIS.get(self.synthesis, ())]
+        # What documents are found by reads what the losses of that name read.
+        read += [READ_BY_LOSS.get(self.searched_by.kind, ())]
+        return frozenset(name for names in read for name in names)
+
     def negatives_at(self, loss: str, share: float) -> tuple[str, ...]:
         """Return the names of what counts against a query after ``share`` of the steps."""
         if not self.negatives:
@@ -193,13 +208,16 @@ class Evaluation:
     ``score`` is None in a training without held-out queries. ``audit`` are means since the last one too: the share of
     the queries whose negatives a debiased loss clamped (``clamped``), of the synthetic negatives that are harder than
     what they were made of (``harder``), the mean cosines of synthetic and of the hardest real ones, and what the
-    synthesis says of itself (``training.synthesis_gca``).
+    synthesis says of itself (``training.synthesis_gca``). ``losses`` are the means of some 20 runs of steps since the
+    last evaluation, ``look`` the similarities of training queries now.
     """
 
     step: int
     score: float | None
     loss: float | None
     audit: dict[str, float] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    look: Look = field(default_factory=Look)
 
 
 @dataclass(frozen=True)
@@ -207,7 +225,8 @@ class Trained:
     """How a run went. The encoder carries the weights of step ``best.step``; 0 is where it started from.
 
     ``seconds`` and ``queries_per_second`` count the training steps of this process, without evaluations. ``averages``
-    maps each share of the trained weights that was tried to its score; empty where none were averaged.
+    maps each share of the trained weights that was tried to its score; empty where none were averaged. ``wall_seconds``
+    count everything in this process, ``peak_mb`` is the most memory it ever held, ``worries`` are the warnings given.
     """
 
     before: Evaluation
@@ -218,10 +237,16 @@ class Trained:
     seconds: float
     queries_per_second: float
     averages: dict[str, float] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+    peak_mb: int = 0
+    worries: tuple[str, ...] = ()
 
 
 Score = Callable[[QueryEncoder], float]
 """The held-out measure of an encoder, higher is better."""
+
+Evaluated = Callable[[Sequence[Evaluation], int], None]
+"""Called after each evaluation with all so far and the planned number of steps; what it raises ends the training."""
 
 
 def train(
@@ -233,12 +258,14 @@ def train(
     folder: Path,
     progress: Progress,
     lengths: np.ndarray | None = None,
+    choose: bool = True,
+    evaluated: Evaluated | None = None,
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
 
     ``lengths`` (N,) are the documents' norms before they were normalised, where they were kept; only hyperbolic losses
     read them. With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by
-    then.
+    then. So it is without ``choose``, where the score is only looked at.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number, and when a loss needs a cross-encoder's scores and no example has
@@ -251,7 +278,7 @@ def train(
         )
     encoder.take_form(settings.form)
     started = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()} if settings.average else {}
-    run = _Run(encoder, documents, examples, settings, folder, lengths)
+    run = _Run(encoder, documents, examples, settings, folder, lengths, choose)
     # The caller's random state is left as it was; every step seeds its own.
     with torch.random.fork_rng(devices=[]):
         if not run.resume():
@@ -261,10 +288,12 @@ def train(
             run.advance()
             if run.step in run.evaluation_steps:
                 run.evaluate(score)
+                if evaluated:
+                    evaluated(run.history, run.planned)
             progress(stage, run.step, run.planned)
     encoder.load_weights(run.checkpoint(run.best().step) / WEIGHTS)
     encoder.module.eval()
-    if settings.average and score is not None:
+    if settings.average and score is not None and choose:
         scores = choose_average(encoder, started, settings.average, score)
         return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
     return run.result()
@@ -281,8 +310,10 @@ class _Run:
         settings: TrainSettings,
         folder: Path,
         lengths: np.ndarray | None,
+        choose: bool,
     ) -> None:
         self.encoder = encoder
+        self.choose = choose
         self.examples = examples
         self.settings = settings
         self.folder = folder
@@ -301,8 +332,10 @@ class _Run:
         self.batches: list[np.ndarray] = []
         self.history: list[Evaluation] = []
         self.precision = ""
+        self.sample = sample_of(examples)
         self.losses: list[float] = []
         self.audit: list[dict[str, float]] = []
+        self.started = time.perf_counter()
         self.seconds = 0.0
         self.queries = 0
 
@@ -387,17 +420,36 @@ class _Run:
         """Measure, then write a checkpoint."""
         self.encoder.module.eval()
         loss = sum(self.losses) / len(self.losses) if self.losses else None
-        self.history.append(Evaluation(self.step, score(self.encoder) if score else None, loss, self._audited()))
+        self.history.append(
+            Evaluation(
+                self.step,
+                score(self.encoder) if score else None,
+                loss,
+                self._audited(),
+                in_blocks(self.losses),
+                look(self.encoder, self.documents.numpy(), self.sample),
+            )
+        )
         self.losses, self.audit = [], []
         self._save()
+        for worry in self.worries():
+            log.warning("training %s: %s", self.encoder.spec.name, worry)
+
+    def worries(self) -> list[str]:
+        """Return what is wrong by now."""
+        losses = [loss for entry in self.history for loss in entry.losses]
+        looks = [entry.look for entry in self.history]
+        return worries(looks, losses, self.history[-1].audit, self.step / self.planned)
 
     def _audited(self) -> dict[str, float]:
         names = sorted({name for entry in self.audit for name in entry})
         return {name: float(np.mean([entry[name] for entry in self.audit if name in entry])) for name in names}
 
     def best(self) -> Evaluation:
-        """Return the best evaluation, of equals the first; the last where there is no score to go by."""
-        scored = [(entry.score, -entry.step, entry) for entry in self.history if entry.score is not None]
+        """Return the best evaluation, of equals the first; the last where no score chooses."""
+        scored = [
+            (entry.score, -entry.step, entry) for entry in self.history if self.choose and entry.score is not None
+        ]
         return max(scored)[2] if scored else self.history[-1]
 
     def patience_is_over(self) -> bool:
@@ -416,7 +468,7 @@ class _Run:
             return False
         saved = read_json(found[-1] / MANIFEST)
         self.precision = saved["precision"]
-        self.history = [Evaluation(**entry) for entry in saved["history"]]
+        self.history = [Evaluation(**{**entry, "look": Look(**entry.get("look", {}))}) for entry in saved["history"]]
         self.step = self.history[-1].step
         self.encoder.load_weights(found[-1] / WEIGHTS)
         if self.synthesis is not None and self.synthesis.state():
@@ -440,6 +492,9 @@ class _Run:
             precision=self.precision,
             seconds=self.seconds,
             queries_per_second=self.queries / self.seconds if self.seconds else 0.0,
+            wall_seconds=round(time.perf_counter() - self.started, 2),
+            peak_mb=peak_memory(),
+            worries=tuple(self.worries()),
         )
 
     def _save(self) -> None:

@@ -10,6 +10,7 @@ trained again, and a training continues from its last checkpoint.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,8 +100,9 @@ def retrain(
     home: Home,
     progress: Progress | None = None,
     synthetic: bool = False,
+    encoders: Sequence[str] = (),
 ) -> RetrainReport:
-    """Train every query encoder of the searcher's release, and publish what is proven better.
+    """Train every query encoder of the searcher's release, or those named, and publish what is proven better.
 
     ``ledger`` gives mined negatives and masks; losses over the whole corpus do without. With ``synthetic`` generated
     queries train too. Raises SpecmineError when there are no queries to train or decide with, when another retraining
@@ -131,7 +133,7 @@ def retrain(
         slices = slice_queries(splits.verdict, splits, searcher.chunks)
         tell("sorting the held-out queries", 1, 1)
         session = Session(searcher, ledger, settings, rule, home, splits, examples, tell, slices)
-        outcomes, sources = session.train_all()
+        outcomes, sources = session.train_all(encoders)
         chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
         published = _publish(home, searcher, release, tell) if release else None
     return RetrainReport(
@@ -234,5 +236,8 @@ def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:
         "verdict": "promoted" if outcome.verdict.promoted else "kept",
         "trained": outcome.trained,
         "document_checksum": {"before": outcome.checksums[0], "after": outcome.checksums[1]},
+        "warnings": list(version.training.get("worries", ())),
+        "wall_seconds": version.training.get("wall_seconds"),
+        "peak_mb": version.training.get("peak_mb"),
         "overlap": {when: overlap(histogram) for when, histogram in version.histograms.items()},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from indexing.stores import BM25
 from mining.ledger import Ledger
 from training.code_version import code_version
 from training.losses import BY_LENGTH, TAUGHT
+from training.movers import movers
 from training.query_training import Score, Trained, TrainSettings, train
 from training.referee import (
     DEPTH,
@@ -101,13 +102,20 @@ class Session:
         splits = self.splits
         return Bench(splits.stopping, splits.verdict, splits.guard, self.slices, splits.development)
 
-    def train_all(self) -> tuple[list[EncoderOutcome], Sources]:
-        """Train one encoder after the other, then judge them all at once."""
+    def train_all(self, only: Collection[str] = ()) -> tuple[list[EncoderOutcome], Sources]:
+        """Train one encoder after the other, then judge them all at once.
+
+        With ``only`` those are trained, and the others stay as they are served.
+        """
         parts = self.bench.parts
         bm25 = {name: self.searcher.runs(part.texts, DEPTH, only={BM25})[BM25] for name, part in parts.items()}
         sources = Sources({BM25: bm25}, {BM25: bm25})
         candidates = []
         for part in self.searcher.generation.encoders:
+            name = part.spec.name
+            if only and name not in only:
+                sources.before[name] = sources.after[name] = self._served_runs(name)
+                continue
             candidates.append(self.train_one(part))
             gc.collect()  # one trained encoder in memory at a time
         outcomes = self._judge(candidates)
@@ -116,6 +124,12 @@ class Session:
             sources.before[name] = candidate.before
             sources.after[name] = candidate.after if outcome.verdict.promoted else candidate.before
         return outcomes, sources
+
+    def _served_runs(self, name: str) -> BenchRuns:
+        geometry = self.searcher.release.geometry_of(name)
+        lengths = self.searcher.document_lengths(name) if geometry.has_points else None
+        documents, encoder = self.searcher.document_vectors(name), self.searcher.encoders[name]
+        return bench_runs(encoder, documents, self.searcher.chunk_ids, self.bench, geometry, lengths)
 
     def _judge(self, candidates: list[Candidate]) -> list[EncoderOutcome]:
         """Give every candidate its verdict, and write it to the versions that have none yet."""
@@ -173,7 +187,9 @@ class Session:
                 loss=self.settings.system,
                 job=job,
                 lineage=self._lineage(name, data, checksum),
-                training=asdict(trained) if trained else {},
+                training={**asdict(trained), "movers": movers(before["verdict"], after["verdict"], *self._judged)}
+                if trained
+                else {},
                 verdict={},
                 histograms={
                     "before": self._histograms(served, documents),
@@ -185,6 +201,10 @@ class Session:
             version = register(self.home, described, candidate)
             shutil.rmtree(self._folder(name, job), ignore_errors=True)
         return Candidate(version, before, after, trained is not None, (checksum, checksum_after))
+
+    @property
+    def _judged(self) -> tuple[HeldOut, str]:
+        return self.splits.verdict, self.rule.measure
 
     def _made_before(self, name: str, job: str) -> EncoderVersion | None:
         """Return the version that the same job made, if its weights are there."""

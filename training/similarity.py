@@ -24,13 +24,21 @@ def histograms(
     as in the histogram loss (Ustinova & Lempitsky, arXiv 1611.00822).
     """
     rows = {chunk: row for row, chunk in enumerate(chunk_ids)}
+    judged = [np.asarray([rows[chunk] for chunk in positives.get(query, ())], dtype=np.int64) for query in queries]
+    return histogram_of(vectors, documents, judged, judged)
+
+
+def histogram_of(
+    vectors: np.ndarray, documents: np.ndarray, positives: Sequence[np.ndarray], masked: Sequence[np.ndarray]
+) -> dict[str, list[float]]:
+    """As ``histograms``, of rows: each query's ``positives``, and what of ``documents`` is no negative of it."""
     counts = {"positive": np.zeros(NODES), "negative": np.zeros(NODES)}
     for first, scores in _score_blocks(vectors, documents):
-        judged = np.zeros(scores.shape, dtype=bool)
+        negative = np.ones(scores.shape, dtype=bool)
         for place in range(len(scores)):
-            judged[place, [rows[chunk] for chunk in positives.get(queries[first + place], ())]] = True
-        counts["positive"] += _soft_counts(scores[judged])
-        counts["negative"] += _soft_counts(scores[~judged])
+            negative[place, masked[first + place]] = False
+            counts["positive"] += _soft_counts(scores[place, positives[first + place]])
+        counts["negative"] += _soft_counts(scores[negative])
     return {name: [round(float(share), 8) for share in count / max(1.0, count.sum())] for name, count in counts.items()}
 
 

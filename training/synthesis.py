@@ -59,3 +59,9 @@ SYNTHESES: dict[str, Callable[[LossSettings, int, int], Synthesis]] = {
     "gca": Gca,
 }
 """Each makes its member from the settings, the encoder's dimension and a seed."""
+
+READ_BY_SYNTHESIS: dict[str, tuple[str, ...]] = {
+    "mix": ("synthetic", "hardest"),
+    "mochi": ("synthetic", "hardest"),
+    "gca": ("synthetic", "temperature", "gca"),
+}

@@ -115,7 +115,13 @@ def test_the_terminal_tells_the_same_lines() -> None:
     report = {
         "versions": [VERSION],
         "leakage": {"told": "2 training queries were left out"},
-        "composition": {"reason": "retrain: minilm"},
+        "composition": {
+            "reason": "retrain: minilm",
+            "learned": None,
+            "fusion": None,
+            "method": "soft",
+            "weights": {"bm25": 1.0},
+        },
         "release": "r0002",
         "seconds": 1.0,
     }
