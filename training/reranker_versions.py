@@ -101,12 +101,19 @@ def read_outcome(home: Home, version_id: str) -> dict[str, Any] | None:
 
 
 def as_judged(home: Home, version: RerankerVersion) -> Reranker:
-    """Return how a version is used in a release: as it was judged. Raises SpecmineError when it was not judged."""
+    """Return how a version is used in a release: in the languages it was proven in, else in all it was judged in.
+
+    Raises SpecmineError when it was not judged in any.
+    """
     outcome = read_outcome(home, version.id)
     if outcome is None:
         raise SpecmineError(f"re-ranker {version.id} was not judged yet: run `specmine retrain --reranker` again")
     used = outcome["use"]
-    return Reranker(**{**used, "languages": tuple(used["languages"])})
+    judged = [name for name, verdict in outcome["verdicts"].items() if verdict]
+    languages = tuple(used["languages"] or judged)
+    if not languages:
+        raise SpecmineError(f"re-ranker {version.id} was judged in no language: import judgements and train it again")
+    return Reranker(**{**used, "languages": languages})
 
 
 def export(home: Home, version_id: str, directory: Path) -> dict[str, Any]:

@@ -248,6 +248,8 @@ def test_a_harmful_training_is_registered_and_not_published(topics: Topics) -> N
     assert served(topics.home).reranker is None
     assert [version.id for version in list_rerankers(topics.home)] == [report.version.id]
     assert "not promoted" in report.reason
+    # Whoever promotes it nevertheless gets it in the language it was judged in, and in no other.
+    assert as_judged(topics.home, report.version).languages == ("en",)
 
 
 def test_a_trained_reranker_can_be_no_judge_of_ledgers(trained: tuple[Topics, RerankerReport], tmp_path: Path) -> None:
