@@ -1,6 +1,6 @@
 """How much memory mining takes, and how it grows with the index.
 
-    python benchmarks/mining_memory.py --copies 10 100
+    python -m benchmarks.mining_memory --copies 10 100
 
 For each size a home (static encoder alone, no cross-encoder) is made of that many copies of the sample documents, with
 other numbers and some other words in each, so that no two passages are the same. The sample's training queries are

@@ -1,6 +1,6 @@
 """Side by side with sentence-transformers' ``mine_hard_negatives``: seconds, memory, and what its negatives teach.
 
-    python benchmarks/reference_miner.py --config specmine.toml [--only costs|cross|embedding|taught ...]
+    python -m benchmarks.reference_miner --config specmine.toml [--only costs|cross|embedding|taught ...]
 
 Both miners have the same passages, judged queries, encoder and cross-encoder. The passages are whole documents of the
 served index, those with the most held-out queries for their length first, until there are ``--passages`` of them; the
