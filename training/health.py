@@ -99,4 +99,4 @@ def _spread(vectors: np.ndarray) -> float:
     if count < 2:
         return 0.0
     total = float(np.square(vectors.sum(axis=0, dtype=np.float64)).sum())
-    return 1.0 - (total - count) / (count * (count - 1))
+    return max(0.0, 1.0 - (total - count) / (count * (count - 1)))

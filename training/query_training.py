@@ -310,7 +310,7 @@ class _Run:
         settings: TrainSettings,
         folder: Path,
         lengths: np.ndarray | None,
-        choose: bool,
+        choose: bool = True,
     ) -> None:
         self.encoder = encoder
         self.choose = choose
