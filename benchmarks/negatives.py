@@ -67,7 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "in-document": {**_SAME_DOCUMENT, "sources": ("random", "in_document")},
     "sibling and in-document": {**_SAME_DOCUMENT, "sources": ("random", "sibling", "in_document")},
     **{f"ensemble, {name}": {**_ENSEMBLE, "fusion": name} for name in _FUSIONS},
-    **{f"ensemble, {name}, encoders' agreement": {**_ENSEMBLE, **_AGREED, "fusion": name} for name in ("soft", "rrf")},
+    **{f"ensemble, {name}, encoders' agreement": {**_ENSEMBLE, **_AGREED, "fusion": name} for name in _FUSIONS},
     "all sources": {**_ALL, "filters": ()},
     "all sources, near duplicates out": {**_ALL, **_NO_REPEATS},
     "all sources, encoders' agreement": {**_ALL, **_AGREED},
