@@ -56,6 +56,8 @@ _ENSEMBLE = {**_DEEP, "sources": ("random", "ensemble"), "filters": ()}
 _ALL = {**_DEEP, "sources": ("random", "bm25", "encoder", "ensemble")}
 _NO_REPEATS = {"filters": ("near_duplicates",)}
 _AGREED = {"filters": ("near_duplicates", "encoder_agreement")}
+# One encoder that ranks a candidate above every judged passage is enough.
+_DOUBTED = {**_AGREED, "agreeing": 0.01}
 _BELIEVED = {"minimum_agreement": 0.0}
 _FUSIONS = ("soft", "zscore", "rank", "rrf", "max", "borda", "pca")
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -71,6 +73,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all sources": {**_ALL, "filters": ()},
     "all sources, near duplicates out": {**_ALL, **_NO_REPEATS},
     "all sources, encoders' agreement": {**_ALL, **_AGREED},
+    "all sources, any encoder's doubt": {**_ALL, **_DOUBTED},
+    "all sources and in-document, any encoder's doubt": {
+        **_ALL,
+        **_DOUBTED,
+        "sources": (*_ALL["sources"], "in_document"),
+        "per_document": 7,
+    },
     "all sources, cross-encoder believed": {**_ALL, **_BELIEVED},
     "all sources and in-document, cross-encoder believed": {
         **_ALL,
