@@ -65,6 +65,10 @@ class Server:
         runs = self.ask("POST", "/flow_runs/filter", {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC"})
         return [run["state_type"] for run in runs]
 
+    def wait_until_idle(self, flow: str) -> None:
+        """A run that is killed keeps its place in the deployment's limit for minutes: wait until none is under way."""
+        wait_for(lambda: not {"PENDING", "RUNNING"}.intersection(self.run_states(flow)), f"the end of {flow}")
+
     def command(self, *arguments: str, folder: Path) -> str:
         done = subprocess.run(arguments, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -134,6 +138,7 @@ def test_serve_registers_schedules_and_runs(
         assert here["documents"] == {"indexed": 0, "renamed": 0, "unchanged": 3, "removed": 0, "quarantined": 0}
         found = json.loads(server.command("specmine", "search", "hinges", "--json", folder=workplace))
         assert found["results"][0]["document"] == "new.md"
+        server.wait_until_idle("ingest")
 
     schedules = {
         flow: server.deployment(flow)["schedules"] for flow in ("ingest", "evaluate", "mine", "retrain", "reindex")
@@ -150,15 +155,17 @@ def test_serve_registers_schedules_and_runs(
 def test_a_paused_schedule_stays_paused_and_a_removed_one_goes(
     server: Server, write_config: Callable[[str], Path], workplace: Path
 ) -> None:
-    write_config('[schedules]\ningest = { interval = 60 }\nevaluate = "0 3 * * *"\n')
+    write_config('[schedules]\ningest = { interval = 86400 }\nevaluate = "0 3 * * *"\n')
     with server.process("specmine", "serve", "--json", folder=workplace) as log:
         wait_for(log.read_text, "the announcement")
+        server.wait_until_idle("ingest")
     deployment = server.deployment("evaluate")
     schedule = deployment["schedules"][0]
     server.ask("PATCH", f"/deployments/{deployment['id']}/schedules/{schedule['id']}", {"active": False})
     write_config('[schedules]\nevaluate = "30 4 * * *"\n')
     with server.process("specmine", "serve", "--json", folder=workplace) as log:
         wait_for(log.read_text, "the announcement")
+        server.wait_until_idle("ingest")
     evaluated = server.deployment("evaluate")["schedules"]
     assert [(entry["schedule"]["cron"], entry["active"]) for entry in evaluated] == [("30 4 * * *", False)]
     assert server.deployment("ingest")["schedules"] == []
