@@ -20,6 +20,10 @@ from indexing.home import Home
 hypothesis_settings.register_profile("specmine", deadline=None)
 hypothesis_settings.load_profile("specmine")
 
+# Environment variables win over configuration files: what the developer has set must not reach a test's own home.
+for _name in [name for name in os.environ if name.startswith("SPECMINE_") and not name.startswith("SPECMINE_TEST_")]:
+    del os.environ[_name]
+
 WORDS = [f"w{number}" for number in range(36)]
 NOBODY = 65534
 TINY_HIDDEN, TINY_POSITIONS = 32, 32
