@@ -32,10 +32,11 @@ from indexing.home import read_json, write_json
 from indexing.releases import BASE, served
 from indexing.search import Searcher
 from mining.ledger import read_ledger
-from training.query_training import TrainSettings, train
+from training.query_training import train
 from training.referee import encoder_run
 from training.splits import split_queries
 from training.targets import build_examples
+from training.train_settings import TrainSettings
 
 LOSSES = ("infonce", "hyperbolic", "hybrid")
 _MEASURES = ("nDCG@10", "RR@10", "R@100")

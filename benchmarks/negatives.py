@@ -40,9 +40,9 @@ from mining.ledger import Ledger, read_ledger
 from mining.mine import mine
 from mining.pair_scores import Judge
 from mining.settings import MineSettings
-from training.query_training import TrainSettings
 from training.splits import Splits, split_queries
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 UNTRAINED = "untrained"
 REFERENCE = "every passage, no ledger (full_softmax)"

@@ -43,9 +43,10 @@ from indexing.exact import exact_run
 from indexing.home import read_json, write_json
 from indexing.releases import BASE, served
 from indexing.search import Searcher
-from training.query_training import TrainSettings, train
+from training.query_training import train
 from training.splits import HeldOut, split_queries
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 FORM = "head:16"
 RATE = 1e-2

@@ -18,9 +18,9 @@ from flows.settings import load_settings
 from indexing.home import read_json, write_json
 from indexing.releases import BASE
 from indexing.search import Searcher
-from training.query_training import TrainSettings
 from training.splits import Splits, split_queries
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 MEASURES = ("nDCG@10", "RR@10")
 

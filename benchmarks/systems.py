@@ -37,9 +37,9 @@ from indexing.releases import BASE, served
 from indexing.search import Searcher
 from indexing.vectors import load_norms
 from mining.ledger import read_ledger
-from training.query_training import TrainSettings
 from training.splits import Splits, split_queries
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 REFERENCE = "full_softmax"
 _EVERY: dict[str, Any] = {"negatives": (("corpus",),)}

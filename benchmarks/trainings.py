@@ -15,10 +15,11 @@ from torch import Tensor
 
 from evaluation.measures import Measures, measure
 from indexing.encoders import QueryEncoder
-from training.query_training import TrainSettings, train
+from training.query_training import train
 from training.referee import encoder_run
 from training.splits import HeldOut
 from training.targets import Example
+from training.train_settings import TrainSettings
 
 MEASURES = ("nDCG@10", "RR@10", "R@100")
 PerQuery = dict[str, dict[str, float]]

@@ -32,8 +32,8 @@ from training.monitor_settings import MonitorSettings
 
 if TYPE_CHECKING:
     from training.composition import CompositionSettings
-    from training.query_training import TrainSettings
     from training.reranker_settings import RerankerSettings
+    from training.train_settings import TrainSettings
 
 T = TypeVar("T")
 
@@ -132,7 +132,7 @@ class Settings(BaseSettings):
 
     def training(self) -> TrainSettings:
         """Return the table ``[train]``, validated. Imports torch, which knows what can be trained."""
-        from training.query_training import TrainSettings
+        from training.train_settings import TrainSettings
 
         return self._table("train", TrainSettings)
 

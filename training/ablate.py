@@ -15,10 +15,10 @@ from evaluation.verdict import Comparison
 from mining.ledger import BORDERLINE, DUPLICATE, FALSE_NEGATIVE, PROPOSED_POSITIVE, RANDOM, RELEVANT, Ledger
 from training.development import MASKS, SOURCE, Lab, Recipe, Tried
 from training.losses import NEGATIVES_OF
-from training.query_training import TrainSettings
 from training.search_space import plain
 from training.splits import Splits
 from training.sweep import Job, RunJobs
+from training.train_settings import TrainSettings
 
 # What of a ledger must not count as a negative.
 _LEDGER_MASKS = (FALSE_NEGATIVE, PROPOSED_POSITIVE, DUPLICATE, BORDERLINE)

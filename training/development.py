@@ -26,10 +26,11 @@ from indexing.search import Searcher
 from mining.ledger import RANDOM, Ledger, LedgerRow
 from training.health import peak_memory
 from training.losses import BY_LENGTH
-from training.query_training import Evaluated, TrainSettings, train
+from training.query_training import Evaluated, train
 from training.referee import encoder_run
 from training.splits import Splits
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 # Of the training queries where no others are there to choose on: enough to tell settings apart, and most still train.
 SHARE = 0.2

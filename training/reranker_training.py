@@ -5,22 +5,16 @@ Localized contrastive estimation (Gao, Dai & Callan, arXiv 2101.08751): of each 
 entropy of the judged one among them.
 
 A run is a plain sequence of steps that is fixed by its settings; nothing else is drawn. A checkpoint
-holds weights, optimiser moments and history: a run that was killed continues from its last one to the very result of an
-uninterrupted run. Layout of a run's folder::
-
-    step-00000120/weights.safetensors    the cross-encoder
-    step-00000120/moments.safetensors    AdamW's first and second moments
-    step-00000120/manifest.json          precision, seconds and the history so far
-
-Only the latest step and the best evaluated one are kept.
+(``training.steps``) holds weights, optimiser moments and history: a run that was killed continues from its last one to
+the very result of an uninterrupted run.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +24,23 @@ from torch import Tensor, nn
 
 from indexing.embedding import Progress
 from indexing.encoders_cross import CrossEncoder
-from indexing.home import MANIFEST, SpecmineError, is_whole, read_json, write_artifact, write_json
-from training.query_training import MOMENTS, WEIGHTS
+from indexing.home import MANIFEST, SpecmineError, read_json, write_artifact, write_json
 from training.reranker_settings import RerankerSettings
+from training.steps import (
+    MOMENTS,
+    WEIGHTS,
+    Plan,
+    autocast,
+    checkpoint,
+    faster_precision,
+    keep_checkpoints,
+    latest_checkpoint,
+    moments_of,
+    optimiser_of,
+    restore_moments,
+)
 from training.targets import Example
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 _GROUPS_TIMED = 3
 
 
@@ -115,15 +120,15 @@ def train_reranker(
     if not run.resume():
         run.begin()
     progress(stage, run.groups_done(), run.groups_planned())
-    while run.step < run.planned and run.in_time():
+    while run.step < run.plan.steps and run.in_time():
         run.advance()
-        if run.step in run.evaluation_steps or not run.in_time():
+        if run.step in run.plan.evaluations or not run.in_time():
             run.evaluate()
             run.save()
         elif run.step % settings.checkpoint_steps == 0:
             run.save()
         progress(stage, run.groups_done(), run.groups_planned())
-    encoder.module.load_state_dict(load_file(run.checkpoint(run.best().step) / WEIGHTS))
+    encoder.module.load_state_dict(load_file(checkpoint(folder, run.best().step) / WEIGHTS))
     return run.result()
 
 
@@ -140,13 +145,10 @@ class _Run:
         folder: Path,
     ) -> None:
         self.encoder, self.texts, self.examples, self.settings, self.folder = encoder, texts, examples, settings, folder
-        self.steps_per_epoch = -(-len(examples) // settings.batch_size)
-        self.planned = self.steps_per_epoch * settings.epochs
-        parts = settings.epochs * settings.evaluations
-        self.evaluation_steps = {max(1, -(-self.planned * part // parts)) for part in range(1, parts + 1)}
+        self.plan = Plan(settings, len(examples), settings.batch_size)
         self.held_out = [self.group(example, (0, place)) for place, example in enumerate(held_out)]
         choose_layers(encoder.module, settings.layers)
-        self.optimiser = _optimiser(encoder.module, settings)
+        self.optimiser = optimiser_of(encoder.module, settings)
         self.step = 0
         self.history: list[GroupEvaluation] = []
         self.precision = ""
@@ -164,7 +166,10 @@ class _Run:
         """Evaluate the cross-encoder as it is, and keep it: the best so far."""
         self.precision = self.settings.precision
         if self.precision == "auto":
-            self.precision = _faster_precision(self.encoder, self.held_out[:_GROUPS_TIMED])
+            groups = self.held_out[:_GROUPS_TIMED]
+            self.precision = faster_precision(
+                self.encoder.module, [partial(self._group_loss, pairs) for pairs in groups]
+            )
         self.evaluate()
         self.save()
 
@@ -174,7 +179,7 @@ class _Run:
 
     def groups_done(self) -> int:
         """Return how many groups were learned from."""
-        epoch, position = divmod(self.step, self.steps_per_epoch)
+        epoch, position = divmod(self.step, self.plan.steps_per_epoch)
         return epoch * len(self.examples) + min(position * self.settings.batch_size, len(self.examples))
 
     def groups_planned(self) -> int:
@@ -185,12 +190,13 @@ class _Run:
         """Take one step of the optimiser: a group's graph at a time is in memory."""
         started = time.perf_counter()
         for part in self.optimiser.param_groups:
-            part["lr"] = self._learning_rate()
+            part["lr"] = self.plan.learning_rate(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         epoch, drawn = self._batch()
         for place in drawn:
             pairs = self.group(self.examples[place], (epoch + 1, int(place)))
-            loss = self._loss(pairs)
+            with autocast(self.precision):
+                loss = self._group_loss(pairs)
             if not torch.isfinite(loss):
                 raise SpecmineError(
                     f"training {self.encoder.spec.name}: the loss is {loss.item()} at step {self.step + 1}; "
@@ -218,73 +224,48 @@ class _Run:
         """Return the evaluation with the least held-out loss, of equals the first."""
         return min(self.history, key=lambda entry: (entry.held_out, entry.step))
 
-    def checkpoint(self, step: int) -> Path:
-        """Return where the checkpoint of a step lies."""
-        return self.folder / f"step-{step:08d}"
-
     def resume(self) -> bool:
         """Continue from the latest checkpoint; return False when there is none."""
-        found = sorted(path for path in self.folder.glob("step-*") if is_whole(path) and path.suffix == "")
-        if not found:
+        found = latest_checkpoint(self.folder)
+        if found is None:
             return False
-        saved = read_json(found[-1] / MANIFEST)
+        saved = read_json(found / MANIFEST)
         self.step, self.precision, self.seconds = saved["step"], saved["precision"], saved["seconds"]
         self.history = [GroupEvaluation(**entry) for entry in saved["history"]]
         self.losses = saved["losses"]
-        self.encoder.module.load_state_dict(load_file(found[-1] / WEIGHTS))
-        moments = load_file(found[-1] / MOMENTS)
-        for name, parameter in self.encoder.module.named_parameters():
-            if f"{name}/{_MOMENTS[0]}" in moments:
-                self.optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self.step)),
-                    **{moment: moments[f"{name}/{moment}"] for moment in _MOMENTS},
-                }
+        self.encoder.module.load_state_dict(load_file(found / WEIGHTS))
+        restore_moments(self.encoder.module.named_parameters(), self.optimiser, load_file(found / MOMENTS), self.step)
         return True
 
     def save(self) -> None:
         """Write a checkpoint; of the others only the best evaluated one is kept."""
-        names: dict[Tensor, str] = {parameter: name for name, parameter in self.encoder.module.named_parameters()}
-        moments = {
-            f"{names[parameter]}/{moment}": state[moment].contiguous()
-            for parameter, state in self.optimiser.state.items()
-            for moment in _MOMENTS
-        }
-        with write_artifact(self.checkpoint(self.step)) as partial:
+        with write_artifact(checkpoint(self.folder, self.step)) as folder:
             weights = {name: tensor.contiguous() for name, tensor in self.encoder.module.state_dict().items()}
-            save_file(weights, partial / WEIGHTS)
-            save_file(moments, partial / MOMENTS)
+            save_file(weights, folder / WEIGHTS)
+            save_file(moments_of(self.encoder.module.named_parameters(), self.optimiser), folder / MOMENTS)
             manifest = {"step": self.step, "precision": self.precision, "seconds": self.seconds, "losses": self.losses}
-            write_json(partial / MANIFEST, {**manifest, "history": [asdict(entry) for entry in self.history]})
-        wanted = {self.checkpoint(self.step), self.checkpoint(self.best().step)}
-        for path in self.folder.glob("step-*"):
-            if path not in wanted:
-                shutil.rmtree(path, ignore_errors=True)
+            write_json(folder / MANIFEST, {**manifest, "history": [asdict(entry) for entry in self.history]})
+        keep_checkpoints(self.folder, {self.step, self.best().step})
 
     def result(self) -> TrainedReranker:
         """Return how the run went."""
         return TrainedReranker(
             best=self.best(),
             history=tuple(self.history),
-            planned_steps=self.planned,
+            planned_steps=self.plan.steps,
             precision=self.precision,
             seconds=self.seconds,
             pairs_per_second=self.pairs / self.pair_seconds if self.pair_seconds else 0.0,
         )
 
-    def _loss(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
-        with autocast(self.precision):
-            return lce(self.encoder.forward_pairs(pairs)[None])
+    def _group_loss(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        return lce(self.encoder.forward_pairs(pairs)[None])
 
     def _batch(self) -> tuple[int, np.ndarray]:
-        epoch, position = divmod(self.step, self.steps_per_epoch)
+        epoch, position = divmod(self.step, self.plan.steps_per_epoch)
         order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.examples))
         size = self.settings.batch_size
         return epoch, order[position * size : (position + 1) * size]
-
-    def _learning_rate(self) -> float:
-        warm = round(self.planned * self.settings.warmup)
-        share = (self.step + 1) / warm if self.step < warm else (self.planned - self.step) / (self.planned - warm)
-        return self.settings.learning_rate * share
 
 
 def choose_layers(module: nn.Module, layers: int) -> None:
@@ -304,35 +285,3 @@ def choose_layers(module: nn.Module, layers: int) -> None:
             part.requires_grad_(False)
     for layer in list(stack)[: len(stack) - layers]:
         layer.requires_grad_(False)
-
-
-def autocast(precision: str) -> torch.autocast:
-    """Return the context in which a training with this precision computes."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def _optimiser(module: nn.Module, settings: RerankerSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter, arXiv 1711.05101); as is usual, biases and layer norms are not decayed."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
-
-
-def _faster_precision(encoder: CrossEncoder, groups: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """Time a forward and a backward pass on a few groups in both precisions; the weights do not change."""
-    seconds = {}
-    for precision in ("float32", "bfloat16"):
-        times = []
-        for pairs in groups:  # the first pass allocates
-            started = time.perf_counter()
-            with autocast(precision):
-                logits = encoder.forward_pairs(pairs)
-            lce(logits[None]).backward()  # type: ignore[no-untyped-call]
-            times.append(time.perf_counter() - started)
-        seconds[precision] = min(times[1:] or times)
-    encoder.module.zero_grad(set_to_none=True)
-    # Rounding is a price: it must buy something that can be felt.
-    return "bfloat16" if seconds["bfloat16"] < 0.9 * seconds["float32"] else "float32"

@@ -33,13 +33,13 @@ from training.composition import (
 )
 from training.leakage import leakage_json
 from training.publishing import publish_when_free
-from training.query_training import TrainSettings
 from training.referee import Bench, judge, verdict_json
 from training.session import EncoderOutcome, Session, Sources, counts
 from training.similarity import overlap
 from training.slices import slice_queries
 from training.splits import split_queries
 from training.targets import build_examples
+from training.train_settings import TrainSettings
 
 
 @dataclass(frozen=True)

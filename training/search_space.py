@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from indexing.home import SpecmineError
 from training.loss_settings import LossSettings
-from training.query_training import TrainSettings
+from training.train_settings import TrainSettings
 
 _RANGE = {"low", "high", "log"}
 _HINTS = get_type_hints(TrainSettings)

@@ -26,7 +26,7 @@ from mining.ledger import Ledger
 from training.code_version import code_version
 from training.losses import BY_LENGTH, TAUGHT
 from training.movers import movers
-from training.query_training import Score, Trained, TrainSettings, train
+from training.query_training import Score, Trained, train
 from training.referee import (
     DEPTH,
     Bench,
@@ -41,6 +41,7 @@ from training.referee import (
 from training.similarity import histograms
 from training.splits import HeldOut, Splits
 from training.targets import Example, Examples
+from training.train_settings import TrainSettings
 from training.versions import EncoderVersion, list_versions, record_verdict, register, weights_file
 
 # Bump when the loop makes other weights of the same settings and data.

@@ -25,8 +25,9 @@ from indexing.embedding import Progress
 from indexing.generations import fingerprint_of
 from indexing.home import SpecmineError
 from training.development import Lab, Recipe, Tried
-from training.query_training import Evaluation, TrainSettings
+from training.query_training import Evaluation
 from training.search_space import SearchSpace, changes, plain, with_values
+from training.train_settings import TrainSettings
 
 # Seeds that the winner and the configured settings are trained with again.
 SEEDS = 3

@@ -24,12 +24,12 @@ from indexing.home import SpecmineError
 from training.batch import Batch, restrict
 from training.gca_network import Generator, Graph
 from training.loss_settings import LossSettings
+from training.steps import moments_of, restore_moments
 from training.synthetic import Synthetic, audit_synthetic
 
 _UNKNOWN = 1e6  # a mean loss before the first epoch is over: nothing is pulled, and what is made counts for nothing
 _CLIP = 10.0
 _DIVERSITY = 0.01
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -145,9 +145,7 @@ class Gca:
         """See ``training.synthesis.Synthesis.state``."""
         curriculum = self.curriculum
         state = {f"generator/{name}": tensor for name, tensor in self.generator.state_dict().items()}
-        for name, parameter in self.generator.named_parameters():
-            moments = self._optimiser.state.get(parameter, {})
-            state |= {f"{moment}/{name}": moments[moment] for moment in _MOMENTS if moment in moments}
+        state |= moments_of(self.generator.named_parameters(), self._optimiser)
         means = [curriculum.loss, curriculum.generator, curriculum.loss_sum, curriculum.generator_sum]
         return {
             **state,
@@ -164,12 +162,8 @@ class Gca:
         loss, generator, loss_sum, generator_sum = state["means"].tolist()
         self.curriculum = Curriculum(loss, generator, loss_sum, generator_sum, batches)
         self.bank = state["bank"].clone()
-        for name, parameter in self.generator.named_parameters():
-            if f"{_MOMENTS[0]}/{name}" in state:
-                self._optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self._steps)),
-                    **{moment: state[f"{moment}/{name}"].clone() for moment in _MOMENTS},
-                }
+        moments = {name: tensor.clone() for name, tensor in state.items()}
+        restore_moments(self.generator.named_parameters(), self._optimiser, moments, self._steps)
 
     def _make(self, batch: Batch, allowed: Tensor) -> _Made:
         """Make a negative of each of a query's hardest ones, at most ``synthetic`` of them."""

@@ -10,9 +10,9 @@ from evaluation.verdict import PromotionRule
 from mining.ledger import FoundBy, Ledger, LedgerRow
 from training.ablate import ablate, parts_of
 from training.development import MASKS, SHARE, Lab, Recipe
-from training.query_training import TrainSettings
 from training.splits import Splits, split_queries
 from training.sweep import Job, run_fixed
+from training.train_settings import TrainSettings
 
 WHOLE = TrainSettings(learning_rate=5e-2, temperature=0.1, epochs=3, precision="float32", weight_decay=0.0, warmup=0.5)
 

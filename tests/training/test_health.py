@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from training.health import CLAMPED, SAMPLE, SPREAD_LEFT, Look, in_blocks, look, sample_of, worries
-from training.query_training import Trained, TrainSettings, train
+from training.query_training import Trained, train
 from training.similarity import NODES
 from training.splits import split_queries
 from training.targets import Example, build_examples
+from training.train_settings import TrainSettings
 
 SETTINGS = TrainSettings(learning_rate=5e-2, temperature=0.1, epochs=4, precision="float32")
 

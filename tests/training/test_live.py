@@ -21,9 +21,9 @@ from training.composition import CompositionSettings
 from training.live import LiveQueries, live_queries
 from training.monitor import Monitored, monitor, predecessor
 from training.monitor_settings import MonitorSettings
-from training.query_training import TrainSettings
 from training.retrain import RetrainReport, retrain
 from training.shadow import shadow
+from training.train_settings import TrainSettings
 from training.versions import read_version
 
 RULE = PromotionRule()

@@ -19,8 +19,9 @@ from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 from training import query_training
 from training.losses import LOSSES, TAUGHT
-from training.query_training import TrainSettings, batches, train
+from training.query_training import batches, train
 from training.targets import Example
+from training.train_settings import TrainSettings
 
 # A document is about three of 15 topics; a query asks for them by the tiny model's words w18 … w32.
 DOCUMENTS = 40
@@ -266,7 +267,7 @@ def test_the_faster_precision_is_measured_and_remembered(
         encoder = load_query_encoder(spec, home)
         train(encoder, documents, examples(), score_on(documents), settings, run, kill_after(9))
     # What it measured before the kill holds afterwards, whatever the machine would measure now.
-    monkeypatch.setattr(query_training, "_faster_precision", lambda encoder, texts: "none")
+    monkeypatch.setattr(query_training, "faster_precision", lambda module, costs: "none")
     trained = train(encoder, documents, examples(), score_on(documents), settings, run, silent)
     assert trained.precision in ("float32", "bfloat16")
 

@@ -19,9 +19,9 @@ from indexing.ingest import ingest
 from indexing.releases import Fusion, list_releases, publish, served
 from mining.ledger import Ledger, LedgerRow
 from training.composition import CompositionSettings
-from training.query_training import TrainSettings
 from training.referee import evaluate_release, verdict_json
 from training.retrain import RetrainReport, retrain
+from training.train_settings import TrainSettings
 from training.versions import list_versions, load_version, read_version
 
 SETTINGS = TrainSettings(

@@ -15,9 +15,9 @@ from training.batch import Masks
 from training.loss_settings import GcaSettings, LossSettings
 from training.losses import LOSSES, READ_BY_LOSS
 from training.negatives import NEGATIVES, READ_BY_NEGATIVES, choose_negatives
-from training.query_training import TrainSettings
 from training.search_space import Choices, Range, changes, parse_space, plain, read_space, with_values
 from training.synthesis import READ_BY_SYNTHESIS, SYNTHESES
+from training.train_settings import TrainSettings
 
 # Another value of each parameter that a loss or a synthesis may read.
 OTHER = LossSettings(
@@ -107,7 +107,7 @@ def test_what_nothing_reads_is_not_drawn() -> None:
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("learning_rat = [1e-5]", "unknown key 'learning_rat'; did you mean 'learning_rate'? allowed: temperature"),
+        ("learning_rat = [1e-5]", "unknown key 'learning_rat'; did you mean 'learning_rate'? allowed: "),
         ("loss = ['softmax']", "unknown loss 'softmax'; known: full_softmax"),
         ("loss = { softmax = 1.0, full_softmax = { low = 0.1, high = 1.0 } }", "unknown loss 'softmax'"),
         ("epochs = { low = 1.5, high = 3 }", "epochs: a range takes two whole numbers, low and high, not 1.5"),

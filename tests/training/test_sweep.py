@@ -11,10 +11,10 @@ import pytest
 from evaluation.verdict import PromotionRule
 from indexing.home import SpecmineError
 from training.development import SHARE, Lab, Recipe, mean_of
-from training.query_training import TrainSettings
 from training.search_space import parse_space
 from training.splits import split_queries
 from training.sweep import SEEDS, Job, Sweep
+from training.train_settings import TrainSettings
 
 # A rate that learns nothing in so few steps: whatever the space offers is better.
 BASE = TrainSettings(
