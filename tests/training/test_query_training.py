@@ -285,17 +285,6 @@ def test_a_loss_that_is_no_number_is_one_line(spec: EncoderSpec, home: Home, tmp
         train(encoder, documents, examples(), score_on(documents), SETTINGS, tmp_path / "run", spoil)
 
 
-def test_the_learning_rate_rises_and_falls(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
-    settings = TrainSettings(learning_rate=1.0, batch_size=12, epochs=1, warmup=0.4)
-    run = query_training._Run(load_query_encoder(spec, home), matrix(), examples(), settings, tmp_path / "run", None)
-    rates = []
-    for step in range(run.planned):
-        run.step = step
-        rates.append(run._learning_rate())
-    # 10 steps, 4 of them rising; the last one is 1 / 6 of the peak, the next would be 0
-    assert rates == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-
-
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 99))
 def test_batches_hold_every_query_once(lengths: list[int], size: int, seed: int) -> None:
     cut = batches(lengths, size, np.random.default_rng(seed))
