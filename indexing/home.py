@@ -149,8 +149,9 @@ class Home:
 def write_artifact(directory: Path) -> Iterator[Path]:
     """Yield a temporary directory that becomes ``directory`` when the block ends without error.
 
-    The block writes its files and, last, ``manifest.json``. An existing ``directory`` is left as it is: artifacts are
-    immutable, so whoever came first wrote the same.
+    The block writes its files and, last, ``manifest.json``. Whoever may read that may read all of them: safetensors
+    makes files that only their owner can read. An existing ``directory`` is left as it is: artifacts are immutable, so
+    whoever came first wrote the same.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = directory.with_name(f"{directory.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
@@ -161,6 +162,7 @@ def write_artifact(directory: Path) -> Iterator[Path]:
             raise RuntimeError(f"artifact {directory.name} was written without {MANIFEST}")
         for path in partial.rglob("*"):
             if path.is_file():
+                shutil.copymode(partial / MANIFEST, path)
                 sync(path)
         sync(partial)
         try:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from indexing.home import (
     MANIFEST,
@@ -32,6 +34,15 @@ def test_an_artifact_appears_whole(tmp_path: Path) -> None:
         assert not (tmp_path / "a" / "b").exists()
     assert is_whole(tmp_path / "a" / "b")
     assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "b"]
+
+
+def test_whoever_may_read_the_manifest_may_read_the_artifact(tmp_path: Path) -> None:
+    with write_artifact(tmp_path / "b") as partial:
+        (partial / "model").mkdir()
+        save_file({"weights": torch.zeros(1)}, partial / "model" / "model.safetensors")
+        write_json(partial / MANIFEST, {})
+    wanted = (tmp_path / "b" / MANIFEST).stat().st_mode
+    assert {path.stat().st_mode for path in (tmp_path / "b").rglob("*") if path.is_file()} == {wanted}
 
 
 def test_a_failed_artifact_leaves_nothing(tmp_path: Path) -> None:
