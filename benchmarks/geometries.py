@@ -35,7 +35,7 @@ from mining.ledger import read_ledger
 from training.query_training import train
 from training.referee import encoder_run
 from training.splits import split_queries
-from training.targets import build_examples
+from training.targets import examples_of
 from training.train_settings import TrainSettings
 
 LOSSES = ("infonce", "hyperbolic", "hybrid")
@@ -61,8 +61,7 @@ def main() -> None:
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
     documents, lengths = searcher.document_vectors(name), searcher.document_lengths(name)
     ledger = read_ledger(home)
-    parts = splits.train, splits.train_judgements, splits.train_projection, list(searcher.chunks.values()), ledger
-    examples = build_examples(*parts, True).examples
+    examples = examples_of(splits, searcher.chunks.values(), ledger, True).examples
     print(f"{len(examples)} training queries, ledger {ledger.manifest['id']}", flush=True)
 
     def measured(encoder: QueryEncoder, by: TrainSettings) -> Measured:

@@ -41,7 +41,7 @@ from mining.mine import mine
 from mining.pair_scores import Judge
 from mining.settings import MineSettings
 from training.splits import Splits, split_queries
-from training.targets import Example, build_examples
+from training.targets import Example, examples_of
 from training.train_settings import TrainSettings
 
 UNTRAINED = "untrained"
@@ -178,7 +178,6 @@ def main() -> None:
     searcher = Searcher.open(home, settings.index(), served(home))
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
     bed = Bed(searcher.document_vectors(arguments.encoder), searcher.chunk_ids, None, splits.verdict)
-    chunks = list(searcher.chunks.values())
 
     remembering, its_own = Remembering(searcher), Remembering(searcher, arguments.encoder)
     examples: dict[str, tuple[Example, ...]] = {}
@@ -187,12 +186,8 @@ def main() -> None:
         # Only what trains is kept: a ledger of three thousand queries has half a million rows.
         miner = its_own if name in _ITS_OWN else remembering
         ledger = mined(name, miner, searcher.cross_encoder, splits, settings.mine, scratch)
-        examples[name] = build_examples(
-            splits.train, splits.train_judgements, splits.train_projection, chunks, ledger, needs_ledger
-        ).examples
-    examples[REFERENCE] = build_examples(
-        splits.train, splits.train_judgements, splits.train_projection, chunks, None, False
-    ).examples
+        examples[name] = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger).examples
+    examples[REFERENCE] = examples_of(splits, searcher.chunks.values(), None, False).examples
 
     candidate = searcher.load_encoder(arguments.encoder, BASE)
     candidate.take_form(arguments.form)

@@ -45,7 +45,7 @@ from indexing.releases import BASE, served
 from indexing.search import Searcher
 from training.query_training import train
 from training.splits import HeldOut, split_queries
-from training.targets import Example, build_examples
+from training.targets import Example, examples_of
 from training.train_settings import TrainSettings
 
 FORM = "head:16"
@@ -262,8 +262,7 @@ def main() -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     searcher = Searcher.open(home, settings.index(), served(home))
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
-    chunks = list(searcher.chunks.values())
-    examples = build_examples(splits.train, splits.train_judgements, splits.train_projection, chunks, None, False)
+    examples = examples_of(splits, searcher.chunks.values(), None, False)
     bench = Bench(
         arguments.encoder,
         searcher.load_encoder(arguments.encoder, BASE),

@@ -19,7 +19,7 @@ from indexing.home import read_json, write_json
 from indexing.releases import BASE
 from indexing.search import Searcher
 from training.splits import Splits, split_queries
-from training.targets import Example, build_examples
+from training.targets import Example, examples_of
 from training.train_settings import TrainSettings
 
 MEASURES = ("nDCG@10", "RR@10")
@@ -51,14 +51,8 @@ def teach(
     bed = Bed(searcher.document_vectors(task.encoder.name), searcher.chunk_ids, None, splits.verdict)
     row = {chunk: place for place, chunk in enumerate(searcher.chunk_ids)}
     asked = {query.id for query in task.queries}
-    plain = build_examples(
-        [query for query in splits.train if query.id in asked],
-        splits.train_judgements,
-        splits.train_projection,
-        list(searcher.chunks.values()),
-        None,
-        False,
-    ).examples
+    every = examples_of(splits, searcher.chunks.values(), None, False).examples
+    plain = [example for example in every if example.query in asked]
 
     def with_negatives(example: Example, negatives: Sequence[str]) -> Example:
         rows = np.asarray(sorted({row[chunk] for chunk in negatives}), dtype=np.int64)

@@ -34,7 +34,6 @@ from indexing.reranking import first, rerank, reranker_spec
 from indexing.search import FUSION, Searcher
 from training.referee import DEPTH
 from training.reranker_combination import reordered_run, score_heads
-from training.reranker_data import drawn
 from training.reranker_versions import as_judged, read_reranker
 from training.splits import HeldOut
 
@@ -99,7 +98,7 @@ def main() -> None:
     home = settings.open_home()
     release = read_release(home, given.release) if given.release else served(home)
     searcher = Searcher.open(home, settings.index(), replace(release, reranker=None))
-    part = drawn(judged(searcher, Catalogue(settings.catalogue_url()), given.split), given.queries)
+    part = judged(searcher, Catalogue(settings.catalogue_url()), given.split).drawn(given.queries)
     fused = searcher.runs(part.texts, DEPTH)[FUSION]
     before = measure(fused, part.projection)
     version = read_reranker(home, given.version)

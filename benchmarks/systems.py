@@ -38,7 +38,7 @@ from indexing.search import Searcher
 from indexing.vectors import load_norms
 from mining.ledger import read_ledger
 from training.splits import Splits, split_queries
-from training.targets import Example, build_examples
+from training.targets import Example, examples_of
 from training.train_settings import TrainSettings
 
 REFERENCE = "full_softmax"
@@ -128,9 +128,8 @@ def main() -> None:
     splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
     bed = bed_of(home, searcher, arguments.encoder, splits)
     ledger = read_ledger(home)
-    parts = splits.train, splits.train_judgements, splits.train_projection, list(searcher.chunks.values()), ledger
     # Every row learns from the queries that every row can learn from.
-    examples = build_examples(*parts, True).examples
+    examples = examples_of(splits, searcher.chunks.values(), ledger, True).examples
     print(f"{len(examples)} training queries, ledger {ledger.manifest['id']}", flush=True)
 
     untouched = searcher.load_encoder(arguments.encoder, BASE)

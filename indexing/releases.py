@@ -76,6 +76,13 @@ class Release:
         """Return by what an encoder's documents are found."""
         return self.geometry.get(encoder, COSINE)
 
+    def searches_like(self, other: Release) -> bool:
+        """Tell whether the two search in the same way and in the same index, whatever documents it has."""
+        return self._without_documents() == other._without_documents()
+
+    def _without_documents(self) -> Release:
+        return replace(self, content=0, note="", id="", created="", previous=None)
+
 
 def publish(home: Home, release: Release) -> Release:
     """Give ``release`` the next id, write it and make it the served one. Returns it with id, time and predecessor."""

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from chunking.language import language
 from evaluation.verdict import PromotionRule, Verdict
 from indexing.embedding import Progress
@@ -18,10 +16,7 @@ from indexing.releases import Fusion, Reranker
 from indexing.search import Searcher
 from mining.fusion_weights import GAIN, LearnedFusion, learn_fusion
 from training.referee import Bench, BenchRuns, judge
-from training.splits import HeldOut
-
-# With fewer re-ranked queries than this nothing is decided.
-_FEWEST = 30
+from training.splits import FEWEST, HeldOut
 
 
 @dataclass(frozen=True)
@@ -128,9 +123,7 @@ def judge_reranker(
     cross = trial.reranker
     if cross is None:
         return None
-    ids = sorted(held_out.texts)
-    order = np.random.default_rng(0).permutation(len(ids))[: settings.reranker_queries]
-    sample = [ids[place] for place in order]
+    sample = held_out.by_lot()[: settings.reranker_queries]  # time may not be enough for all of them
     spoken, _ = Counter(language(held_out.texts[query]) for query in sample).most_common(1)[0]
     if not cross.judges(spoken) or (use.languages is not None and spoken not in use.languages):
         return RerankerVerdict(use, None, f"it cannot judge {spoken!r}, the language of most queries")
@@ -141,7 +134,7 @@ def judge_reranker(
             break
         reranked[query] = trial.rerank(held_out.texts[query], fused[query], seconds=None)
         progress(f"judging re-ranker {use}", number, len(sample))
-    if len(reranked) < _FEWEST:
+    if len(reranked) < FEWEST:
         seconds = time.monotonic() - started
         return RerankerVerdict(use, None, f"only {len(reranked)} queries were re-ranked in {seconds:.0f} s")
     part = held_out.only(set(reranked))

@@ -123,8 +123,7 @@ class Lab:
         if not path.exists():
             return None
         found = read_json(path)
-        return Tried(recipe, found["score"], tuple(found["curve"]), tuple(found["losses"]), found["per_query"],
-                     found["seconds"], found["peak_mb"])  # fmt: skip
+        return Tried(**{**found, "recipe": recipe, "curve": tuple(found["curve"]), "losses": tuple(found["losses"])})
 
     def required(self, recipe: Recipe) -> Tried:
         """Return what was found, as ``finished`` does. Raises SpecmineError where it is gone."""
@@ -200,7 +199,7 @@ class Lab:
             if key[0] and self.ledger is None:
                 raise SpecmineError(f"loss {recipe.settings.system!r} needs mined negatives: run `specmine mine` first")
             part = self.splits
-            chunks = list(self._searcher.chunks.values())
+            chunks = self._searcher.chunks.values()
             ledger = _without(self.ledger, recipe.without)
             queries = [query for query in part.train if query.split not in recipe.without]
             made = build_examples(queries, part.train_judgements, part.train_projection, chunks, ledger, key[0])

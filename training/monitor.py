@@ -58,7 +58,7 @@ def predecessor(home: Home, release: Release) -> Release | None:
         found = read_release(home, earlier)
         if found.generation != release.generation:
             return None  # its encoders may know other passages
-        if _composition(found) != _composition(release):
+        if not found.searches_like(release):
             return found
         earlier = found.previous
     return None
@@ -100,7 +100,7 @@ def monitor(
         note = f"monitor: back to what {before.id} searched with, {release.id} fell by {-test.difference:.3f} on {on}"
         with home.exclusive():
             now = served(home)
-            if _composition(now) != _composition(release):
+            if not now.searches_like(release):
                 raise SpecmineError(f"release {now.id} was published while {release.id} was monitored: monitor again")
             returned = publish(home, replace(earlier, content=now.content, note=note)).id
         for name, version in release.encoders.items():
@@ -143,8 +143,3 @@ def _judged(searcher: Searcher, catalogue: Catalogue, on: str) -> tuple[Sequence
         return catalogue.queries(on), follow_renames(catalogue.judgements(on), renamed)
     live = live_queries(catalogue.searches(with_feedback=True), searcher.document_text, renamed)
     return [Query(name, text, "test") for name, text in live.texts.items()], live.judgements
-
-
-def _composition(release: Release) -> tuple[Any, ...]:
-    """Return what a release searches with, its documents left out."""
-    return release.generation, release.encoders, release.fusion, release.reranker

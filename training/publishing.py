@@ -27,7 +27,7 @@ def publish_when_free(
         try:
             with home.exclusive():
                 now = served(home)
-                if _configuration(now) != _configuration(begun):
+                if not now.searches_like(begun):
                     raise SpecmineError(
                         f"release {now.id} was published while this training ran from {begun.id}, and differs in more "
                         "than its documents; the new versions are kept: run the same command again to judge them"
@@ -37,8 +37,3 @@ def publish_when_free(
             if time.monotonic() > deadline:
                 raise
         time.sleep(2.0)
-
-
-def _configuration(release: Release) -> Release:
-    """Return what matters of a release but its documents."""
-    return replace(release, content=0, note="", id="", created="", previous=None)

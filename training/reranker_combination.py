@@ -97,17 +97,16 @@ def reordered_run(fused: Run, logits: Logits, use: Reranker) -> Run:
 
 def seconds_for_pair(cross: CrossEncoder, texts: Mapping[str, str], fused: Run, chunks: Mapping[str, Chunk]) -> float:
     """Return the time that a pair takes as it is served: a few passages of one query at once."""
-    pairs = seconds = 0.0
-    for query in list(texts)[: _TIMED_QUERIES + 1]:
-        part = [(texts[query], placed_text(chunks[chunk])) for chunk in first(fused[query], 4) if chunk in chunks]
-        started = time.perf_counter()
+    parts = [
+        [(texts[query], placed_text(chunks[chunk])) for chunk in first(fused[query], 4) if chunk in chunks]
+        for query in list(texts)[:_TIMED_QUERIES]
+    ]
+    for part in parts[:1]:
+        cross.score(part)  # the first call allocates
+    started = time.perf_counter()
+    for part in parts:
         cross.score(part)
-        if pairs or seconds:  # the first one allocates
-            seconds += time.perf_counter() - started
-            pairs += len(part)
-        else:
-            seconds = 1e-9
-    return seconds / pairs if pairs else 0.0
+    return (time.perf_counter() - started) / max(1, sum(map(len, parts)))
 
 
 def choose_combination(

@@ -15,7 +15,7 @@ from indexing.home import SpecmineError
 from indexing.reranking import placed_text
 from indexing.specs import CrossEncoderSpec
 from training.reranker_settings import RerankerSettings
-from training.splits import HeldOut, Splits
+from training.splits import Splits
 from training.targets import Example, Examples
 
 
@@ -79,14 +79,6 @@ def set_aside(
             "reads; that is too few to train a re-ranker and to hold some out: mine again, or import judgements"
         )
     return train, sorted(aside, key=lambda example: example.query), unreadable
-
-
-def drawn(part: HeldOut, count: int) -> HeldOut:
-    """Return ``count`` of the queries, drawn by lot and always the same (0: all); more of them hold the fewer."""
-    if not 0 < count < len(part.texts):
-        return part
-    order = np.random.default_rng(0).permutation(sorted(part.texts))
-    return part.only(set(order[:count].tolist()))
 
 
 def by_language(texts: Mapping[str, str]) -> dict[str, set[str]]:

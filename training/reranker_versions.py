@@ -2,7 +2,8 @@
 
 ``rerankers/<version>/`` holds ``manifest.json`` (a RerankerVersion) and ``model/``, a directory that
 ``sentence_transformers.CrossEncoder`` and transformers load as it is. Ids begin with the UTC time, so that they sort by
-age. Every version is kept, promoted or not; nothing is ever changed.
+age. Every version is kept, promoted or not, and its model never changes; ``outcome.json`` beside it is what its last
+judging found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from indexing.releases import Reranker
 from indexing.reranking import MODEL
 from training.versions import WEIGHTS
 
+_OUTCOME = "outcome.json"
 _VERSION_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 
 
@@ -130,9 +132,6 @@ def export(home: Home, version_id: str, directory: Path) -> dict[str, Any]:
         shutil.rmtree(partial, ignore_errors=True)
         raise SpecmineError(f"{directory} cannot be written: {error.strerror or error}") from None
     return {"version": version.id, "directory": str(directory), "sha256": version.sha256}
-
-
-_OUTCOME = "outcome.json"
 
 
 def _read(folder: Path) -> RerankerVersion:

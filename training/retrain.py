@@ -38,7 +38,7 @@ from training.session import EncoderOutcome, Session, Sources, counts
 from training.similarity import overlap
 from training.slices import slice_queries
 from training.splits import split_queries
-from training.targets import build_examples
+from training.targets import examples_of
 from training.train_settings import TrainSettings
 
 
@@ -116,14 +116,7 @@ def retrain(
         raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
         splits = split_queries(searcher, catalogue, synthetic, composition.development if composition.methods else 0.0)
-        examples = build_examples(
-            splits.train,
-            splits.train_judgements,
-            splits.train_projection,
-            list(searcher.chunks.values()),
-            ledger,
-            needs_ledger,
-        )
+        examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger)
         if not examples.examples:
             raise SpecmineError(
                 f"none of the {len(splits.train)} training queries has a judged passage in this index and a negative: "

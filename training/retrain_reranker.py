@@ -40,19 +40,17 @@ from training.reranker_combination import (
     score_heads,
     seconds_for_pair,
 )
-from training.reranker_data import PlacedTexts, by_language, drawn, set_aside
+from training.reranker_data import PlacedTexts, by_language, set_aside
 from training.reranker_settings import RerankerSettings
 from training.reranker_training import train_reranker
 from training.reranker_versions import RerankerVersion, list_rerankers, read_reranker, register, write_outcome
 from training.session import counts, examples_hash
 from training.slices import slice_queries
-from training.splits import Splits, part_of, split_queries
-from training.targets import Example, Examples, build_examples
+from training.splits import FEWEST, Splits, part_of, split_queries
+from training.targets import Example, Examples, examples_of
 
 # Bump when the loop makes other weights of the same settings and data.
 _TRAINING_VERSION = 1
-# With fewer queries of a language than this nothing is decided in it.
-FEWEST = 30
 
 
 @dataclass(frozen=True)
@@ -117,14 +115,7 @@ def retrain_reranker(
         raise SpecmineError("no cross-encoder is configured to train from: remove `cross_encoder = false`")
     with Home(home.rerankers).exclusive():
         splits = split_queries(searcher, catalogue, synthetic)
-        examples = build_examples(
-            splits.train,
-            splits.train_judgements,
-            splits.train_projection,
-            list(searcher.chunks.values()),
-            ledger,
-            needs_ledger=True,
-        )
+        examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger=True)
         train, aside, unreadable = set_aside(examples, splits, spec, settings)
         trainer = _Trainer(searcher, ledger, settings, rule, home, splits, tell)
         version, trained = trainer.version(spec, examples, train, aside)
@@ -254,8 +245,8 @@ class _Trainer:
 
         Returns the verdicts, and the use with the languages in which it is proven.
         """
-        guard = self.splits.guard and drawn(self.splits.guard, self.settings.judged)
-        bench = Bench(None, drawn(self.splits.verdict, self.settings.judged), guard)
+        guard = self.splits.guard and self.splits.guard.drawn(self.settings.judged)
+        bench = Bench(None, self.splits.verdict.drawn(self.settings.judged), guard)
         before: dict[str, Run] = {}
         after: dict[str, Run] = {}
         for name, part in bench.parts.items():

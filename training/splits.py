@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from chunking.document import Chunk
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query, follow_renames, training_splits
@@ -38,6 +40,17 @@ class HeldOut:
             {query: group for query, group in self.groups.items() if query in queries},
         )
 
+    def drawn(self, count: int) -> HeldOut:
+        """Return ``count`` of the queries, drawn by lot and always the same (0: all); more of them hold the fewer."""
+        if not 0 < count < len(self.texts):
+            return self
+        return self.only(self.by_lot()[:count])
+
+    def by_lot(self) -> list[str]:
+        """Return the ids of all queries in an order that was drawn by lot and is always the same."""
+        ordered: list[str] = np.random.default_rng(0).permutation(sorted(self.texts)).tolist()
+        return ordered
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -61,8 +74,8 @@ class Splits:
     development: HeldOut | None = None
 
 
-# Fewer queries than this choose nothing that holds.
-_FEWEST = 30
+# Fewer queries than this choose and decide nothing that holds.
+FEWEST = 30
 
 
 def split_queries(
@@ -110,7 +123,7 @@ def split_queries(
     if stopping is None:
         drawn = [query for query in kept if query.split == "train" and _draw(query.id) < development]
         found = _held_out(searcher, "train", drawn, judgements)
-        if found is not None and len(found.texts) >= _FEWEST:
+        if found is not None and len(found.texts) >= FEWEST:
             development_part = found
             others = [query for query in kept if query.id not in found.texts]
             kept, more = _without_copies(others, _queries(found))

@@ -37,9 +37,11 @@ _QUARTERS = 4
 _WHOLE_FIRST = 4
 _DATABASE_SECONDS = 60.0
 # What the study keeps beside Optuna's own.
-_CHANGES, _REACHED, _REASON, _UNFINISHED, _TAKEN_UP = (
-    "changes", "reached", "reason", "unfinished", "taken_up",
-)  # fmt: skip
+_CHANGES = "changes"
+_REACHED = "reached"
+_REASON = "reason"
+_UNFINISHED = "unfinished"
+_TAKEN_UP = "taken_up"
 
 State = Literal["complete", "pruned", "failed"]
 _STATES: dict[TrialState, State] = {

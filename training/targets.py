@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ from mining.ledger import (
     Ledger,
 )
 from training.batch import Masks
+from training.splits import Splits
 
 # What a ledger holds for no negative: what may be a true answer, and repetitions of a judged passage. A proposed
 # positive teaches nothing either way until somebody confirms it. What a rule calls borderline is no mined negative, but
@@ -64,15 +66,23 @@ class Examples:
     lost_rows: int
 
 
+def examples_of(splits: Splits, chunks: Collection[Chunk], ledger: Ledger | None, needs_ledger: bool) -> Examples:
+    """Return the examples of all training queries, as ``build_examples`` makes them."""
+    parts = splits.train, splits.train_judgements, splits.train_projection
+    return build_examples(*parts, chunks, ledger, needs_ledger)
+
+
 def build_examples(
     queries: Sequence[Query],
     judgements: Iterable[Judgement],
     projection: Projection,
-    chunks: Sequence[Chunk],
+    chunks: Collection[Chunk],
     ledger: Ledger | None,
     needs_ledger: bool,
 ) -> Examples:
     """Return the training examples of ``queries``; ``chunks`` are in the order of the document matrix.
+
+    The chunks are gone through once, and no text is kept.
 
     Masked are the siblings of every positive (same section, or in a document without sections its neighbours), what
     overlaps a judged span, what has the same text as a positive, and what the ledger found to be a false negative or
@@ -81,7 +91,7 @@ def build_examples(
     queries without mined negatives are left out.
     """
     kin = _Kin(chunks)
-    rows = {chunk.id: row for row, chunk in enumerate(chunks)}
+    rows = kin.rows
     spans: dict[str, list[tuple[str, int, int]]] = {}
     for judgement in judgements:
         if judgement.grade > 0 and judgement.start is not None and judgement.end is not None:
@@ -138,33 +148,52 @@ def teacher_of(batch: Sequence[Example], documents: int) -> Tensor:
     return torch.from_numpy(logits)
 
 
-class _Kin:
-    """Which chunks are siblings or repetitions of which: the rules of ``mining.filters_judged``, for a whole index."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a chunk stands: document and section, ordinal, span; and the hash of its text."""
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
-        self._chunks = chunks
+    section: tuple[str, tuple[str, ...]]
+    ordinal: int
+    start: int
+    end: int
+    text: bytes
+
+
+class _Kin:
+    """Which chunks are siblings or repetitions of which: the rules of ``mining.filters_judged``, for a whole index.
+
+    ``rows`` maps a chunk's id to its row.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self.rows: dict[str, int] = {}
+        self._places: list[_Place] = []
         self._sections: dict[tuple[str, tuple[str, ...]], list[int]] = {}
         self._documents: dict[str, list[int]] = {}
-        self._texts: dict[str, list[int]] = {}
+        self._texts: dict[bytes, list[int]] = {}
         for row, chunk in enumerate(chunks):
-            self._sections.setdefault((chunk.document, chunk.section), []).append(row)
+            place = _Place((chunk.document, chunk.section), chunk.ordinal, chunk.start, chunk.end, _folded(chunk.text))
+            self.rows[chunk.id] = row
+            self._places.append(place)
+            self._sections.setdefault(place.section, []).append(row)
             self._documents.setdefault(chunk.document, []).append(row)
-            self._texts.setdefault(_folded(chunk.text), []).append(row)
+            self._texts.setdefault(place.text, []).append(row)
 
     def of(self, row: int) -> set[int]:
         """Return the rows of a chunk's siblings and of those with its text, and its own."""
-        chunk = self._chunks[row]
-        siblings = self._sections[chunk.document, chunk.section]
-        if not chunk.section:
-            siblings = [other for other in siblings if abs(self._chunks[other].ordinal - chunk.ordinal) <= 1]
-        return {*siblings, *self._texts[_folded(chunk.text)]}
+        place = self._places[row]
+        siblings = self._sections[place.section]
+        _, path = place.section
+        if not path:
+            siblings = [other for other in siblings if abs(self._places[other].ordinal - place.ordinal) <= 1]
+        return {*siblings, *self._texts[place.text]}
 
     def overlapping(self, document: str, start: int, end: int) -> set[int]:
         """Return the rows of a document's chunks that share a character with a span."""
         return {
             row
             for row in self._documents.get(document, ())
-            if self._chunks[row].start < end and start < self._chunks[row].end
+            if self._places[row].start < end and start < self._places[row].end
         }
 
 
@@ -212,8 +241,10 @@ def _read_rows(ledger: Ledger | None, rows: Mapping[str, int]) -> _LedgerRows:
     return found
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _folded(text: str) -> bytes:
+    """Return a hash that texts share which differ in nothing but case and space."""
+    folded = " ".join(text.casefold().split())
+    return hashlib.blake2b(folded.encode(errors="replace"), digest_size=16).digest()
 
 
 def _rows(rows: set[int]) -> np.ndarray:
