@@ -100,6 +100,12 @@ class Catalogue:
         """Close all connections."""
         self._engine.dispose()
 
+    @contextmanager
+    def transaction(self, writes: bool = True) -> Iterator[Connection]:
+        """Yield a transaction, for the tables of which other files of this room know the meaning."""
+        with self._write() if writes else self._read() as connection:
+            yield connection
+
     def import_files(self, split: str, queries_path: Path, judgements_path: Path) -> Imported:
         """Import one split from its two files (formats: ``evaluation.judgements``); see ``import_split``.
 
@@ -202,13 +208,7 @@ class Catalogue:
 
     def record_run(self, stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> int:
         """Log one run of a stage and return its number. ``started`` must know its time zone (``ValueError``)."""
-        values = {
-            "stage": stage,
-            "status": status,
-            "started": _iso(started),
-            "seconds": float(seconds),
-            "summary": _json(dict(summary)),
-        }
+        values = run_row(stage, status, started, seconds, summary)
         with self._write() as connection:
             statement = sa.insert(tables.runs).values(values).returning(tables.runs.c.id)
             return int(connection.scalars(statement).one())
@@ -401,6 +401,17 @@ class Catalogue:
             raise CatalogueError(f"catalogue {self._name}: {text}") from error
         except SQLAlchemyError as error:
             raise CatalogueError(f"catalogue {self._name}: {_one_line(error)}") from error
+
+
+def run_row(stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run as the log keeps it. Raises ``ValueError`` where ``started`` knows no time zone."""
+    return {
+        "stage": stage,
+        "status": status,
+        "started": _iso(started),
+        "seconds": float(seconds),
+        "summary": _json(dict(summary)),
+    }
 
 
 def _known(connection: Connection, ids: list[str]) -> dict[str, tuple[str, str]]:

@@ -112,6 +112,27 @@ shown = sa.Table(
     sa.Column("verdict", sa.Text),
     sa.Column("judged", sa.Text),  # when the verdict was given
 )
+leases = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("flow_run", sa.Text),
+    sa.Column("since", sa.Float, nullable=False),  # seconds since 1970 by the database's clock, as is the next
+    sa.Column("expires", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+)
+once = sa.Table(
+    "once",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("flow_run", sa.Text, nullable=False),
+    sa.Column("time", sa.Text, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+)
 
 
 def open_engine(url: URL, wait: float = BUSY_SECONDS) -> Engine:

@@ -19,10 +19,11 @@ from chunking.ocr import installed_languages
 from chunking.ocr import version as ocr_version
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.judgements import SPLITS
+from evaluation.leases import Leases
 from flows.output import Session
 from flows.prefect_api import check_answers, configured_api
 from flows.settings import Settings, load_settings
-from indexing.home import LockedHomeError, SpecmineError
+from indexing.home import Home, LockedHomeError, SpecmineError
 
 Outcome = Literal["ok", "warning", "failed"]
 
@@ -113,7 +114,7 @@ def _home(settings: Settings) -> Iterator[Check]:
     advice = "" if enough else f"; models and an index need {_LEAST_FREE_GB:g} GB or more"
     yield Check("disk", "ok" if enough else "warning", f"{free:.1f} GB free{advice}")
     try:
-        with home.exclusive():
+        with Home(home.root).exclusive():  # the kernel's lock; the catalogue has a check of its own
             yield Check("writer", "ok", "nobody is writing")
     except LockedHomeError as error:
         yield Check("writer", "warning", str(error))
@@ -148,8 +149,14 @@ def _catalogue(settings: Settings) -> Iterator[Check]:
     book = Catalogue(settings.catalogue_url())
     try:
         counts = {split: len(book.queries(split)) for split in SPLITS}
+        leases = Leases(book, settings.runs.lease_seconds)
+        dead, held = leases.dead(), leases.held()
     finally:
         book.close()
+    alive = [lease for lease in held if lease not in dead]
+    yield Check("runs", "ok", f"under way: {'; '.join(map(str, alive)) or 'none'}")
+    for lease in dead:
+        yield Check("runs", "warning", f"crashed: {lease}; run the stage again, it goes on from what it has done")
     text = ", ".join(f"{count} {split}" for split, count in counts.items())
     empty = not any(counts.values())
     advice = "; import some with `specmine judgements import` to mine and retrain" if empty else ""

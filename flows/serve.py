@@ -44,8 +44,11 @@ FLOWS: dict[str, Flow[Any, Any]] = {
     "ablate": ablate,
 }
 
-# A second run of the same flow waits for the first: a batch of new documents must not be dropped.
-_ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
+
+def one_at_a_time(flow: str, settings: Settings) -> ConcurrencyLimitConfig:
+    """Return the limit of a flow's deployment: a second run waits for the first, or is cancelled if that is wanted."""
+    strategy = ConcurrencyLimitStrategy.CANCEL_NEW if flow in settings.runs.cancel else ConcurrencyLimitStrategy.ENQUEUE
+    return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
 
 
 def serve(session: Session) -> None:
@@ -87,7 +90,7 @@ async def _register(runner: Runner, settings: Settings) -> None:
         deployment = await flow.ato_deployment(
             DEPLOYMENT,
             parameters={"config": config},
-            concurrency_limit=_ONE_AT_A_TIME,
+            concurrency_limit=one_at_a_time(name, settings),
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         deployment_id = await runner.aadd_deployment(deployment)

@@ -10,7 +10,7 @@ import os
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -22,7 +22,9 @@ from chunking.readers import ReadLimits
 from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
+from flows.run_settings import RunSettings
 from flows.schedules import Schedules
+from flows.writer_lease import WriterLease
 from indexing.home import Home, SpecmineError
 from indexing.settings import IndexSettings, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     promotion: PromotionRule = Field(default_factory=PromotionRule)
     monitor: MonitorSettings = Field(default_factory=MonitorSettings)
     schedules: Schedules = Field(default_factory=Schedules)
+    runs: RunSettings = Field(default_factory=RunSettings)
     sources: SourcesTable = Field(default_factory=SourcesTable)
 
     _file: Path | None = None
@@ -127,8 +130,9 @@ class Settings(BaseSettings):
         )
 
     def open_home(self) -> Home:
-        """Return the home, its path absolute."""
-        return Home(self.home.expanduser().absolute())
+        """Return the home, its path absolute; who writes to it holds the lease in the catalogue."""
+        home = Home(self.home.expanduser().absolute())
+        return replace(home, lease=WriterLease(home, self.catalogue.url, self.runs.lease_seconds))
 
     def training(self) -> TrainSettings:
         """Return the table ``[train]``, validated. Imports torch, which knows what can be trained."""

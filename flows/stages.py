@@ -7,20 +7,20 @@ Every run that changes something, or measures, is written into the catalogue's l
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chunking.document import as_shown
-from evaluation.catalogue import Catalogue, CatalogueError, Decision
+from evaluation.catalogue import Catalogue, Decision
 from evaluation.judgements import Judgement, Query, follow_renames, training_splits
 from evaluation.measures import Measures
 from evaluation.projection import Projection, project
 from flows.settings import Settings
+from flows.stage_runs import logged
 from indexing.generations import present_names, read_generation
 from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
@@ -429,20 +429,3 @@ def _count_reasons(projection: Projection) -> dict[str, int]:
     for entry in projection.unmapped:
         counts[entry.reason] = counts.get(entry.reason, 0) + 1
     return counts
-
-
-@contextmanager
-def logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
-    """Yield the summary to fill; write the run into the catalogue's log when the block ends."""
-    summary: dict[str, Any] = {}
-    started, clock = datetime.now(UTC), time.monotonic()
-    with catalogue(settings) as book:  # opened first: a run that could not be logged is not begun
-        try:
-            yield summary
-        except BaseException as error:
-            summary["error"] = str(error) or type(error).__name__
-            with suppress(CatalogueError):  # the first error is the one to report
-                book.record_run(stage, "failed", started, time.monotonic() - clock, summary)
-            raise
-        summary.setdefault("seconds", round(time.monotonic() - clock, 3))
-        book.record_run(stage, "completed", started, time.monotonic() - clock, summary)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.verdict import Comparison
 from flows.settings import Settings, load_settings
-from flows.stages import Tell, catalogue, logged, opened, retrain
+from flows.stage_runs import logged
+from flows.stages import Tell, catalogue, opened, retrain
 from indexing.home import Home, SpecmineError
 from indexing.releases import read_release, served
 from mining.ledger import list_ledgers, read_ledger

@@ -28,10 +28,10 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 MANIFEST = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
@@ -45,11 +45,25 @@ class LockedHomeError(SpecmineError):
     """Another process is writing to this home."""
 
 
+class WriterLease(Protocol):
+    """What says, for all machines that share a home, which process writes to it; the kernel's lock knows only one."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the lease while the block runs. Raises LockedHomeError when another process holds it."""
+
+    def fenced(self) -> AbstractContextManager[None]:
+        """Keep the held lease from being taken over while the block runs. Raises LockedHomeError when it was before."""
+
+
 @dataclass(frozen=True)
 class Home:
-    """The directories below one SPECMINE_HOME. Each property creates its directory when it is first asked for."""
+    """The directories below one SPECMINE_HOME. Each property creates its directory when it is first asked for.
+
+    ``lease`` is held by the one writer besides the kernel's lock, where there is one.
+    """
 
     root: Path
+    lease: WriterLease | None = field(default=None, compare=False, repr=False)
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name
@@ -121,7 +135,8 @@ class Home:
     def exclusive(self) -> Iterator[None]:
         """Hold the one writer's lock. Raises LockedHomeError at once when another process holds it.
 
-        The lock is the kernel's (flock), so a killed holder leaves nothing behind.
+        The lock is the kernel's (flock), so a killed holder leaves nothing behind; then comes the lease, which counts
+        between machines.
         """
         path = self._folder(".") / "writer.lock"
         try:
@@ -142,6 +157,13 @@ class Home:
             handle.truncate()
             handle.write(str(os.getpid()))
             handle.flush()
+            with self.lease.held() if self.lease else nullcontext():
+                yield
+
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Let the block change what is served. Raises LockedHomeError when another writer took this one's place."""
+        with self.lease.fenced() if self.lease else nullcontext():
             yield
 
 

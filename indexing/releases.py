@@ -85,17 +85,21 @@ class Release:
 
 
 def publish(home: Home, release: Release) -> Release:
-    """Give ``release`` the next id, write it and make it the served one. Returns it with id, time and predecessor."""
-    served = current(home)
-    number = 1 + max((int(path.stem[1:]) for path in _files(home)), default=0)
-    numbered = replace(
-        release,
-        id=f"r{number:04d}",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        previous=served.id if served else None,
-    )
-    write_json(home.releases / f"{numbered.id}.json", asdict(numbered))
-    _point_to(home, numbered.id)
+    """Give ``release`` the next id, write it and make it the served one. Returns it with id, time and predecessor.
+
+    Raises LockedHomeError, and publishes nothing, when another writer took the place of this one.
+    """
+    with home.published():
+        served = current(home)
+        number = 1 + max((int(path.stem[1:]) for path in _files(home)), default=0)
+        numbered = replace(
+            release,
+            id=f"r{number:04d}",
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            previous=served.id if served else None,
+        )
+        write_json(home.releases / f"{numbered.id}.json", asdict(numbered))
+        _point_to(home, numbered.id)
     return numbered
 
 
@@ -144,7 +148,8 @@ def rollback(home: Home) -> Release:
     if release.previous is None:
         raise SpecmineError(f"release {release.id} is the first one: there is nothing to roll back to")
     previous = read_release(home, release.previous)
-    _point_to(home, previous.id)
+    with home.published():
+        _point_to(home, previous.id)
     return previous
 
 
