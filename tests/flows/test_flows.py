@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +205,41 @@ def test_progress_is_an_artifact_for_each_stage() -> None:
     assert shown["cross-encoder: 2 of 8"] == 25
     assert any(line.startswith("searching: 8 of 8, ") and share == 100 for line, share in shown.items())
     assert "searching: 0 of 8" not in shown  # brought up to date, not written beside
+
+
+def test_a_run_whose_process_is_gone_is_ended_in_prefect_with_those_it_is_a_part_of() -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.runtime import flow_run
+    from prefect.states import Running
+
+    from evaluation.leases import Lease
+    from flows.crashed_runs import mark_crashed
+    from flows.stage_runs import flow_run as present
+
+    ids: list[str] = []
+
+    @flow
+    def part() -> None:
+        assert present() == flow_run.id
+        ids.append(str(flow_run.id))
+
+    @flow
+    def whole() -> None:
+        part()
+        ids.append(str(flow_run.id))
+
+    assert present() is None
+    whole()
+    now = time.time()
+    lease = Lease("run a", 1, "host", "1:1", "mine", ids[0], now - 60, now + 60, 60.0)
+    with get_client(sync_client=True) as client:
+        assert mark_crashed([lease]) == []  # both have ended
+        for run in ids:
+            client.set_flow_run_state(run, Running(), force=True)
+        assert mark_crashed([lease]) == []  # started again since its last sign of life
+        lease = replace(lease, expires=time.time() + 61)
+        assert mark_crashed([lease]) == ids
+        states = [client.read_flow_run(run).state for run in ids]
+    assert [state.type.value for state in states if state] == ["CRASHED", "CRASHED"]
+    assert states[0] and "ended without a word: mine, process 1 on host" in str(states[0].message)
