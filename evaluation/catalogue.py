@@ -19,7 +19,17 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from evaluation import tables
-from evaluation.judgements import SYNTHETIC, Judgement, Query, SplitFiles, check_split, check_text, read_split
+from evaluation.judgements import (
+    GUARD,
+    SPLITS,
+    SYNTHETIC,
+    Judgement,
+    Query,
+    SplitFiles,
+    check_split,
+    check_text,
+    read_split,
+)
 from evaluation.searches import Event, Search, Shown
 from evaluation.synthetic import Generated, SyntheticQuery
 
@@ -129,6 +139,16 @@ class Catalogue:
             _delete_where_in(connection, tables.judgements, tables.judgements.c.query, ids)
             connection.execute(sa.delete(tables.queries).where(tables.queries.c.split == split))
         return len(ids)
+
+    def splits(self) -> list[str]:
+        """Return the judged splits: the four that there always are, and every named guard that has queries."""
+        with self._read() as connection:
+            stored = set(connection.scalars(sa.select(tables.queries.c.split).distinct()))
+        return [*SPLITS, *sorted(stored - {*SPLITS, SYNTHETIC})]
+
+    def guards(self) -> list[str]:
+        """Return the guard splits: ``guard``, and those with a name."""
+        return [split for split in self.splits() if split.split(":")[0] == GUARD]
 
     def queries(self, split: str) -> list[Query]:
         """Return the queries of a split, or the synthetic ones, by id."""

@@ -27,6 +27,9 @@ SYNTHETIC = "synthetic"
 """The split of queries that a program made. It is none of ``SPLITS``: nothing is measured on it."""
 _SYNTHETIC_ID = f"{SYNTHETIC}:"
 
+GUARD = "guard"
+_NAMED_GUARD = re.compile(rf"{GUARD}:[a-z0-9][a-z0-9_-]{{0,40}}")
+
 MAX_LINE = 1_000_000  # characters of one line of a file
 MAX_TEXT = 20_000  # characters of a query or a quote
 MAX_NAME = 1_000  # characters of an id, a group or a section
@@ -115,9 +118,12 @@ def follow_renames(judgements: Iterable[Judgement], renamed: Mapping[str, str]) 
 
 
 def check_split(split: str) -> None:
-    """Raise ``ValueError`` unless ``split`` is one of ``SPLITS``: judged by people, so that it may measure."""
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
+    """Raise ``ValueError`` unless ``split`` is one of ``SPLITS`` or a guard with a name (``guard:drawings``).
+
+    These are judged by people, so that they may measure.
+    """
+    if split not in SPLITS and not _NAMED_GUARD.fullmatch(split):
+        raise ValueError(f"split must be one of {', '.join(SPLITS)} or {GUARD}:NAME, not {split!r}")
 
 
 def training_splits(synthetic: bool) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class PromotionRule:
 
     ``minimum_difference`` is the gain of the mean that is worth a release, and the loss that is worth a warning in a
     slice. ``level`` is the confidence of the intervals, and 1 - ``level`` the highest p-value (two-sided, Holm's).
-    ``guard_tolerance`` is how much of the guard's mean could be lost at worst: the low end of the guard's interval must
+    ``guard_tolerance`` is how much of a guard's mean could be lost at worst: the low end of each guard's interval must
     not lie below it.
     """
 
@@ -73,10 +73,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was measured of one candidate. ``guard`` is None where none was measured."""
+    """What was measured of one candidate; ``guards`` by name."""
 
     gain: Comparison
-    guard: Comparison | None
+    guards: Mapping[str, Comparison]
     slices: tuple[Slice, ...]
 
 
@@ -84,18 +84,27 @@ class Findings:
 class Verdict(Comparison):
     """The verdict on a candidate.
 
-    ``p_holm`` is the p-value corrected for ``systems``, the number of candidates compared at once. ``losing`` are the
-    slices whose mean falls by the minimum difference or more although the mean of all rises. ``reason`` is three plain
-    lines: what was gained, what it cost, what follows.
+    ``guards`` holds the comparison on each guard by its name. ``p_holm`` is the p-value corrected for ``systems``, the
+    number of candidates compared at once. ``losing`` are the slices whose mean falls by the minimum difference or more
+    although the mean of all rises. ``reason`` is three plain lines: what was gained, what it cost, what follows.
     """
 
     p_holm: float
     systems: int
     promoted: bool
-    guard: Comparison | None
+    guards: Mapping[str, Comparison]
     slices: tuple[Slice, ...]
     losing: tuple[Slice, ...]
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A set of queries that must not lose: the measures of both systems, and query id → group as in ``compare``."""
+
+    before: Measures
+    after: Measures
+    groups: Mapping[str, str] | None = None
 
 
 def compare(
@@ -132,27 +141,28 @@ def find(
     after: Measures,
     groups: Mapping[str, str] | None,
     rule: PromotionRule,
-    guard_before: Measures | None = None,
-    guard_after: Measures | None = None,
-    guard_groups: Mapping[str, str] | None = None,
+    guards: Mapping[str, Guard] | None = None,
     slices: Slices | None = None,
 ) -> Findings:
-    """Compare a candidate with what is served. Raises ``ValueError`` as ``compare`` does, and for half a guard."""
-    if (guard_before is None) != (guard_after is None):
-        raise ValueError("a guard is measured before and after, or not at all")
-    guard = None
-    if guard_before is not None and guard_after is not None:
-        guard = compare(guard_before, guard_after, guard_groups, rule.measure, rule.level)
+    """Compare a candidate with what is served, on the queries that decide and on every guard by its name.
+
+    Raises ``ValueError`` as ``compare`` does.
+    """
+    guarded = {
+        name: compare(guard.before, guard.after, guard.groups, rule.measure, rule.level)
+        for name, guard in (guards or {}).items()
+    }
     gain = compare(before, after, groups, rule.measure, rule.level)
-    return Findings(gain, guard, _compare_slices(before, after, groups, rule, slices or {}))
+    return Findings(gain, guarded, _compare_slices(before, after, groups, rule, slices or {}))
 
 
 def decide_all(candidates: Sequence[Findings], rule: PromotionRule) -> list[Verdict]:
     """Decide which candidates replace what is served; all of them were compared at once.
 
     One does when all hold: the difference is at least ``minimum_difference``; the two-sided p-value, corrected by Holm
-    for the number of candidates, is at most 1 - ``level``; the whole interval is above 0; and the guard's interval,
-    where a guard was measured, does not reach below ``-guard_tolerance`` (a test of non-inferiority).
+    for the number of candidates, is at most 1 - ``level``; the whole interval is above 0; and no guard's interval
+    reaches below ``-guard_tolerance`` (a test of non-inferiority; each guard must pass it, so that nothing is to be
+    corrected for their number).
     """
     corrected = holm([candidate.gain.p_value for candidate in candidates])
     return [_verdict(found, p, len(candidates), rule) for found, p in zip(candidates, corrected, strict=True)]
@@ -163,14 +173,16 @@ def decide(
     after: Measures,
     groups: Mapping[str, str] | None,
     rule: PromotionRule,
-    guard_before: Measures | None = None,
-    guard_after: Measures | None = None,
-    guard_groups: Mapping[str, str] | None = None,
+    guards: Mapping[str, Guard] | None = None,
     slices: Slices | None = None,
 ) -> Verdict:
     """Decide whether ``after``, the only candidate, replaces ``before``; see ``find`` and ``decide_all``."""
-    found = find(before, after, groups, rule, guard_before, guard_after, guard_groups, slices)
-    return decide_all([found], rule)[0]
+    return decide_all([find(before, after, groups, rule, guards, slices)], rule)[0]
+
+
+def guards_hold(guards: Mapping[str, Comparison], rule: PromotionRule) -> bool:
+    """Tell whether every guard surely loses no more than the rule tolerates."""
+    return all(_holds(test, rule) for test in guards.values())
 
 
 def _compare_slices(
@@ -195,13 +207,13 @@ def _only(measures: Measures, queries: set[str]) -> Measures:
 def _verdict(found: Findings, p_holm: float, systems: int, rule: PromotionRule) -> Verdict:
     gain = found.gain
     gained, gain_line = _judge_gain(gain, p_holm, systems, rule)
-    guarded, guard_words = _judge_guard(found.guard, rule)
+    guarded = guards_hold(found.guards, rule)
     falls = [entry for entry in found.slices if _falls(entry.test, rule)]
     losing = tuple(falls) if gain.difference > 0 else ()
     promoted = gained and guarded
     lines = (
         gain_line,
-        f"{guard_words}; {_judge_slices(found.slices, losing, gain)}",
+        f"{_judge_guards(found.guards, rule)}; {_judge_slices(found.slices, losing, gain)}",
         "promoted" if promoted else "not promoted: what was served stays",
     )
     return Verdict(
@@ -209,7 +221,7 @@ def _verdict(found: Findings, p_holm: float, systems: int, rule: PromotionRule) 
         p_holm=p_holm,
         systems=systems,
         promoted=promoted,
-        guard=found.guard,
+        guards=found.guards,
         slices=found.slices,
         losing=losing,
         reason="\n".join(lines),
@@ -234,12 +246,20 @@ def _judge_gain(test: Comparison, p_holm: float, systems: int, rule: PromotionRu
     return not failed, "; ".join([f"{rule.measure} {_facts(test, rule)}, p {test.p_value:.2g}{corrected}", *failed])
 
 
-def _judge_guard(guard: Comparison | None, rule: PromotionRule) -> tuple[bool, str]:
-    if guard is None:
-        return True, "no guard was measured"
-    held = guard.interval[0] >= -rule.guard_tolerance
-    outcome = "no worse than" if held else "may be worse by more than"
-    return held, f"guard {rule.measure} {_facts(guard, rule)}; {outcome} the tolerance of {rule.guard_tolerance:.3f}"
+def _holds(guard: Comparison, rule: PromotionRule) -> bool:
+    return guard.interval[0] >= -rule.guard_tolerance
+
+
+def _judge_guards(guards: Mapping[str, Comparison], rule: PromotionRule) -> str:
+    if not guards:
+        return "no guard was measured"
+    told = []
+    for name, test in guards.items():
+        outcome = "no worse than" if _holds(test, rule) else "may be worse by more than"
+        told.append(
+            f"{name} {rule.measure} {_facts(test, rule)}; {outcome} the tolerance of {rule.guard_tolerance:.3f}"
+        )
+    return "; ".join(told)
 
 
 def _judge_slices(slices: Sequence[Slice], losing: Sequence[Slice], gain: Comparison) -> str:

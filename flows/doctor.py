@@ -18,7 +18,6 @@ from chunking import docling_install, docling_runs
 from chunking.ocr import installed_languages
 from chunking.ocr import version as ocr_version
 from evaluation.catalogue import Catalogue, CatalogueError
-from evaluation.judgements import SPLITS
 from evaluation.leases import Leases
 from flows.output import Session
 from flows.prefect_api import check_answers, configured_api
@@ -148,7 +147,7 @@ def _store(settings: Settings) -> Iterator[Check]:
 def _catalogue(settings: Settings) -> Iterator[Check]:
     book = Catalogue(settings.catalogue_url())
     try:
-        counts = {split: len(book.queries(split)) for split in SPLITS}
+        counts = {split: len(book.queries(split)) for split in book.splits()}
         leases = Leases(book, settings.runs.lease_seconds)
         dead, held = leases.dead(), leases.held()
     finally:

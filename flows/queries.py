@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from evaluation.judgements import SPLITS, SYNTHETIC, Query
+from evaluation.judgements import SYNTHETIC, Query
 from flows import show_queries
 from flows.commands import as_flow, config_of
 from flows.output import Session
@@ -56,10 +56,10 @@ def list_all(session: Session, split: str | None, limit: int | None) -> None:
 
 def listing(settings: Settings, split: str | None, most: int | None) -> dict[str, Any]:
     """Return how many queries each split has, and the first ``most`` of ``split``, or of all, with what made them."""
-    names = (*SPLITS, SYNTHETIC)
-    if split is not None and split not in names:
-        raise SpecmineError(f"split must be one of {', '.join(names)}, not {split!r}")
     with catalogue(settings) as book:
+        names = (*book.splits(), SYNTHETIC)
+        if split is not None and split not in names:
+            raise SpecmineError(f"split must be one of {', '.join(names)}, not {split!r}")
         queries = {name: book.queries(name) for name in names}
         generated = book.generated()
     made = {entry.query.id: (found, entry) for found in generated for entry in found.queries}

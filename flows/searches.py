@@ -9,7 +9,7 @@ from typing import Any
 
 from dashboard.search_log import as_logged
 from evaluation.catalogue import Catalogue, CatalogueError
-from evaluation.judgements import SPLITS, Judgement, Query, follow_renames
+from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.searches import CONFIRMED, WRONG, Place, feedback, normalise_query
 from flows import stages
 from flows.settings import Settings
@@ -76,7 +76,7 @@ def import_confirmed(settings: Settings) -> dict[str, Any]:
         renamed = present_names(searcher.documents)
         learned = feedback(book.searches(with_feedback=True), searcher.document_text, renamed)
         train = {normalise_query(query.text): query for query in book.queries("train")}
-        held_out = {normalise_query(q.text) for split in SPLITS if split != "train" for q in book.queries(split)}
+        held_out = {normalise_query(q.text) for split in book.splits() if split != "train" for q in book.queries(split)}
         judged: dict[str, list[Judgement]] = {}
         for judgement in follow_renames(book.judgements("train"), renamed):
             judged.setdefault(judgement.query, []).append(judgement)

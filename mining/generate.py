@@ -20,7 +20,7 @@ from chunking.document import Document
 from chunking.language import language
 from chunking.stored import load
 from evaluation.catalogue import Catalogue
-from evaluation.judgements import SPLITS, SYNTHETIC, Judgement, Query, synthetic_id
+from evaluation.judgements import SYNTHETIC, Judgement, Query, synthetic_id
 from evaluation.leakage import NearCopies
 from evaluation.synthetic import Generated, SyntheticQuery
 from indexing.generations import IndexedDocument, document_folder, fingerprint_of
@@ -289,7 +289,7 @@ def _matches(document: str, pattern: str) -> bool:
 def _known_queries(catalogue: Catalogue, standing: Sequence[Generated]) -> NearCopies:
     """Return all queries that a new one must not repeat: judged ones of every split, and synthetic ones that stay."""
     known = NearCopies()
-    for split in SPLITS:
+    for split in catalogue.splits():
         for query in catalogue.queries(split):
             known.add(_JUDGED, query.text)
     for entry in standing:

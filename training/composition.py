@@ -138,5 +138,5 @@ def judge_reranker(
         seconds = time.monotonic() - started
         return RerankerVerdict(use, None, f"only {len(reranked)} queries were re-ranked in {seconds:.0f} s")
     part = held_out.only(set(reranked))
-    verdict = judge({"verdict": fused}, {"verdict": reranked}, Bench(part, part, None), rule)
+    verdict = judge({"verdict": fused}, {"verdict": reranked}, Bench(part, part), rule)
     return RerankerVerdict(use, verdict, verdict.reason)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evaluation.judgements import check_split
+
 SEARCHES = "searches"
 """What people opened or confirmed in the log of searches, rather than a judged split."""
-
-_SPLITS = ("test", "dev", "guard")
 
 
 @dataclass(frozen=True)
 class MonitorSettings:
-    """What is monitored: ``on`` is a judged split (test, dev or guard) or "searches"; empty is test, else dev.
+    """What is monitored: ``on`` is a judged split (test, dev, a guard) or "searches"; empty is test, else dev.
 
     With ``rollback`` a release that has fallen below the one before it is replaced by that one at once; without, it
     is only reported.
@@ -22,5 +22,7 @@ class MonitorSettings:
     rollback: bool = True
 
     def __post_init__(self) -> None:
-        if self.on not in ("", *_SPLITS, SEARCHES):
-            raise ValueError(f"on must be {', '.join(_SPLITS)} or {SEARCHES}, not {self.on!r}")
+        if self.on not in ("", SEARCHES):
+            check_split(self.on)
+        if self.on == "train":
+            raise ValueError(f"on must be test, dev, a guard or {SEARCHES}: what was trained on says nothing")

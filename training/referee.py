@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.judgements import Query
 from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
-from evaluation.verdict import Comparison, Findings, PromotionRule, Slice, Slices, Verdict, decide_all, find
+from evaluation.verdict import Comparison, Findings, Guard, PromotionRule, Slice, Slices, Verdict, decide_all, find
 from indexing.encoders import QueryEncoder
 from indexing.exact import ROWS_PER_BLOCK, exact_run
 from indexing.fusion import Run
@@ -26,15 +26,15 @@ DEPTH = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """The queries that judge: those that stop the training, those that decide, the guard, and those that were set aside
-    to choose the fusion; None without such.
+    """The queries that judge: those that stop the training, those that decide, and those that were set aside to choose
+    the fusion, None without such; and the guards by the names of their splits.
 
     ``slices`` are those of the queries that decide.
     """
 
     stopping: HeldOut | None
     verdict: HeldOut
-    guard: HeldOut | None
+    guards: Mapping[str, HeldOut] = field(default_factory=dict)
     slices: Slices = field(default_factory=dict)
     development: HeldOut | None = None
 
@@ -44,7 +44,7 @@ class Bench:
         parts = {
             "stopping": self.stopping,
             "verdict": self.verdict,
-            "guard": self.guard,
+            **self.guards,
             "development": self.development,
         }
         return {name: part for name, part in parts.items() if part}
@@ -114,7 +114,7 @@ def embedded_run(
 
 
 def judge(before: BenchRuns, after: BenchRuns, bench: Bench, rule: PromotionRule) -> Verdict:
-    """Decide by the rule whether ``after`` replaces ``before``, on the verdict queries and the guard."""
+    """Decide by the rule whether ``after`` replaces ``before``, on the verdict queries and the guards."""
     return judge_all([(before, after)], bench, rule)[0]
 
 
@@ -124,15 +124,17 @@ def judge_all(pairs: Sequence[tuple[BenchRuns, BenchRuns]], bench: Bench, rule: 
 
 
 def find_on(bench: Bench, before: BenchRuns, after: BenchRuns, rule: PromotionRule) -> Findings:
-    """Compare a candidate with what is served, on the verdict queries and the guard, without deciding."""
+    """Compare a candidate with what is served, on the verdict queries and the guards, without deciding."""
+    guards = {
+        name: Guard(measure(before[name], part.projection), measure(after[name], part.projection), part.groups)
+        for name, part in bench.guards.items()
+    }
     return find(
         measure(before["verdict"], bench.verdict.projection),
         measure(after["verdict"], bench.verdict.projection),
         bench.verdict.groups,
         rule,
-        measure(before["guard"], bench.guard.projection) if bench.guard else None,
-        measure(after["guard"], bench.guard.projection) if bench.guard else None,
-        bench.guard.groups if bench.guard else None,
+        guards,
         bench.slices,
     )
 
@@ -149,7 +151,7 @@ def verdict_json(verdict: Verdict) -> dict[str, object]:
         **_test_json(verdict),
         "p_holm": verdict.p_holm,
         "systems": verdict.systems,
-        "guard": _test_json(verdict.guard) if verdict.guard else None,
+        "guards": {name: _test_json(test) for name, test in verdict.guards.items()},
         "slices": [_slice_json(entry) for entry in verdict.slices],
         "losing": [_slice_json(entry) for entry in verdict.losing],
         "reason": verdict.reason,

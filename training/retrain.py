@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluation.catalogue import Catalogue
-from evaluation.verdict import PromotionRule, Verdict
+from evaluation.verdict import PromotionRule, Verdict, guards_hold
 from indexing.embedding import Progress
 from indexing.fusion import Run
 from indexing.home import Home, SpecmineError
@@ -206,8 +206,7 @@ def _compose(
 
 
 def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:
-    guarded = verdict.guard is None or verdict.guard.interval[0] >= -rule.guard_tolerance
-    return verdict.difference >= 0 and guarded
+    return verdict.difference >= 0 and guards_hold(verdict.guards, rule)
 
 
 def _publish(home: Home, searcher: Searcher, proposed: Release, tell: Progress) -> Release:

@@ -245,8 +245,8 @@ class _Trainer:
 
         Returns the verdicts, and the use with the languages in which it is proven.
         """
-        guard = self.splits.guard and self.splits.guard.drawn(self.settings.judged)
-        bench = Bench(None, self.splits.verdict.drawn(self.settings.judged), guard)
+        guards = {name: part.drawn(self.settings.judged) for name, part in self.splits.guards.items()}
+        bench = Bench(None, self.splits.verdict.drawn(self.settings.judged), guards)
         before: dict[str, Run] = {}
         after: dict[str, Run] = {}
         for name, part in bench.parts.items():
@@ -261,9 +261,9 @@ class _Trainer:
         judged: dict[str, Findings] = {}
         for name, queries in spoken.items():
             if len(queries) >= FEWEST and cross.judges(name):
-                asked = by_language(guard.texts).get(name) if guard else None
-                own_guard = guard.only(asked) if guard and asked else None
-                own = Bench(None, bench.verdict.only(queries), own_guard, slices)
+                asked = {guard: by_language(part.texts).get(name) for guard, part in guards.items()}
+                own_guards = {guard: guards[guard].only(found) for guard, found in asked.items() if found}
+                own = Bench(None, bench.verdict.only(queries), own_guards, slices)
                 judged[name] = find_on(own, before, after, self.rule)
         decided = dict(zip(judged, decide_all(list(judged.values()), self.rule), strict=True))
         verdicts = {name: decided.get(name) for name in spoken}

@@ -101,7 +101,7 @@ class Session:
     def bench(self) -> Bench:
         """The queries that judge."""
         splits = self.splits
-        return Bench(splits.stopping, splits.verdict, splits.guard, self.slices, splits.development)
+        return Bench(splits.stopping, splits.verdict, splits.guards, self.slices, splits.development)
 
     def train_all(self, only: Collection[str] = ()) -> tuple[list[EncoderOutcome], Sources]:
         """Train one encoder after the other, then judge them all at once.
@@ -262,8 +262,8 @@ class Session:
 
     def _judging_data(self) -> dict[str, str]:
         """Return the hashes of what did not train but is part of the version's history."""
-        judging = {"verdict": self.splits.verdict, "guard": self.splits.guard}
-        hashes = {name: _held_out_hash(part) if part else "" for name, part in judging.items()}
+        judging = {"verdict": self.splits.verdict, **self.splits.guards}
+        hashes = {name: _held_out_hash(part) for name, part in judging.items()}
         return hashes | {"ledger": str(self.ledger.manifest.get("sha256", "")) if self.ledger else ""}
 
     def _histograms(self, encoder: QueryEncoder, documents: np.ndarray) -> dict[str, list[float]]:
@@ -283,7 +283,7 @@ def counts(splits: Splits, examples: Examples) -> dict[str, Any]:
     parts = {
         "stopping": splits.stopping,
         "verdict": splits.verdict,
-        "guard": splits.guard,
+        **splits.guards,
         "development": splits.development,
     }
     return {

@@ -54,7 +54,8 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a retraining. ``stopping``, ``development`` and ``guard`` are None without such queries.
+    """The parts of a retraining. ``stopping`` and ``development`` are None without such queries; ``guards`` holds those
+    guard splits that have some, by their names.
 
     ``development`` are training queries that were set aside, with which nothing is trained. ``leaks`` counts the
     training queries that were dropped because they nearly repeat a held-out one, ``stopping_leaks`` the stopping
@@ -67,7 +68,7 @@ class Splits:
     train_projection: Projection
     stopping: HeldOut | None
     verdict: HeldOut
-    guard: HeldOut | None
+    guards: dict[str, HeldOut]
     leaks: int
     stopping_leaks: int
     copies: tuple[Leak, ...] = ()
@@ -104,8 +105,11 @@ def split_queries(
             "no dev or test query has a judged passage in this index, so no gain could be proved: "
             "import one of these splits with `specmine judgements import`, or ingest the judged documents"
         )
-    guard = _held_out(searcher, "guard", catalogue.queries("guard"), judged("guard"))
-    decisive = _queries(verdict) + (_queries(guard) if guard else [])
+    found_guards = {
+        split: _held_out(searcher, split, catalogue.queries(split), judged(split)) for split in catalogue.guards()
+    }
+    guards = {split: guard for split, guard in found_guards.items() if guard}
+    decisive = [query for part in (verdict, *guards.values()) for query in _queries(part)]
 
     learned = training_splits(synthetic)
     train = [query for split in learned for query in catalogue.queries(split)]
@@ -143,7 +147,7 @@ def split_queries(
         projection,
         stopping,
         verdict,
-        guard,
+        guards,
         leaks=len(train) - aside - len(kept),
         stopping_leaks=len({copy.train for copy in stopping_copies}),
         copies=tuple(sorted([*copies, *stopping_copies], key=lambda copy: (-copy.similarity, copy.train))),

@@ -75,6 +75,17 @@ def test_a_removed_split_takes_its_judgements_along_and_frees_its_ids(catalogue:
     assert len(catalogue.judgements("guard")) == 1
 
 
+def test_guards_may_have_names(catalogue: Catalogue) -> None:
+    assert (catalogue.splits(), catalogue.guards()) == (["train", "dev", "test", "guard"], ["guard"])
+    catalogue.import_split("guard:old-drawings", [Query("g", "Guard?", "guard:old-drawings")], [Judgement("g", "d")])
+    assert catalogue.guards() == ["guard", "guard:old-drawings"]
+    assert catalogue.splits() == ["train", "dev", "test", "guard", "guard:old-drawings"]
+    assert [judgement.query for judgement in catalogue.judgements("guard:old-drawings")] == ["g"]
+    for wrong in ("guard:", "guard:Ä", "guard:a/b", "dev:a", "guard: a", "guard:" + "a" * 42):
+        with pytest.raises(ValueError, match=r"split must be one of train, dev, test, guard or guard:NAME, not "):
+            catalogue.queries(wrong)
+
+
 def test_runs_are_logged_newest_first_in_utc(catalogue: Catalogue) -> None:
     noon = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
     first = catalogue.record_run("ingest", "done", noon, 2.5, {"documents": {"indexed": 3}, "grund": "ö"})

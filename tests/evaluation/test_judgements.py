@@ -126,5 +126,5 @@ def test_missing_and_binary_files_are_refused_in_one_line(tmp_path: Path) -> Non
 
 
 def test_unknown_split_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="train, dev, test, guard, not 'eval'"):
+    with pytest.raises(ValueError, match="train, dev, test, guard or guard:NAME, not 'eval'"):
         Query("a", "x", "eval", None)

@@ -1,10 +1,11 @@
+from collections.abc import Mapping
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from evaluation.measures import MEASURES, Measures
-from evaluation.verdict import FEWEST_IN_SLICE, PromotionRule, decide, decide_all, find
+from evaluation.verdict import FEWEST_IN_SLICE, Guard, PromotionRule, decide, decide_all, find
 
 RULE = PromotionRule(measure="RR@10", minimum_difference=0.01, level=0.95, guard_tolerance=0.02)
 
@@ -31,7 +32,7 @@ def test_a_clear_gain_is_promoted_with_its_numbers() -> None:
     # The standard error is .1/√100 = .01, so the interval is about .1 ± .0196.
     assert verdict.interval == pytest.approx((0.08, 0.12), abs=0.004)
     assert verdict.p_value == pytest.approx(1 / 10_001)
-    assert (verdict.queries, verdict.groups, verdict.guard) == (100, 100, None)
+    assert (verdict.queries, verdict.groups, verdict.guards) == (100, 100, {})
     assert verdict.reason.splitlines()[-1] == "promoted"
     assert (verdict.p_holm, verdict.systems) == (verdict.p_value, 1)
     assert "Holm" not in verdict.reason
@@ -75,36 +76,50 @@ def test_groups_decide_how_much_the_queries_say() -> None:
     assert "one group of queries proves nothing" in alone.reason
 
 
+def guard(after: Measures, groups: Mapping[str, str] | None = None) -> dict[str, Guard]:
+    return {"guard": Guard(BEFORE, after, groups)}
+
+
 def test_the_guard_must_not_lose_more_than_its_tolerance() -> None:
     after = measures(noisy(0.1))
-    held = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(0.0, spread=0.05)))
+    held = decide(BEFORE, after, None, RULE, guard(measures(noisy(0.0, spread=0.05))))
     assert held.promoted
-    assert held.guard is not None
-    assert held.guard.interval[0] >= -0.02
-    harmed = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(-0.05)))
+    assert held.guards["guard"].interval[0] >= -0.02
+    harmed = decide(BEFORE, after, None, RULE, guard(measures(noisy(-0.05))))
     assert not harmed.promoted
     assert "may be worse by more than the tolerance of 0.020" in harmed.reason
     # A guard too small to tell (.3/√100 = .03 of standard error) is no proof that nothing was lost.
-    unsure = decide(BEFORE, after, None, RULE, BEFORE, measures(noisy(0.0, spread=0.3)))
+    unsure = decide(BEFORE, after, None, RULE, guard(measures(noisy(0.0, spread=0.3))))
     assert not unsure.promoted
-    unchanged = decide(BEFORE, after, None, PromotionRule(guard_tolerance=0.0), BEFORE, BEFORE)
+    unchanged = decide(BEFORE, after, None, PromotionRule(guard_tolerance=0.0), guard(BEFORE))
     assert unchanged.promoted
 
 
 def test_the_guard_has_groups_of_its_own() -> None:
     groups = {f"q{i:03d}": str(i // 10) for i in range(100)}
-    verdict = decide(BEFORE, measures(noisy(0.1)), None, RULE, BEFORE, BEFORE, groups)
-    assert verdict.guard is not None
-    assert (verdict.groups, verdict.guard.groups) == (100, 10)
+    verdict = decide(BEFORE, measures(noisy(0.1)), None, RULE, guard(BEFORE, groups))
+    assert (verdict.groups, verdict.guards["guard"].groups) == (100, 10)
+
+
+def test_every_guard_must_hold() -> None:
+    after = measures(noisy(0.1))
+    guards = {"guard:drawings": Guard(BEFORE, BEFORE), "guard:tables": Guard(BEFORE, measures(noisy(-0.05)))}
+    verdict = decide(BEFORE, after, None, RULE, guards)
+    assert not verdict.promoted
+    _, cost, _ = verdict.reason.splitlines()
+    assert "guard:drawings RR@10" in cost
+    assert "no worse than the tolerance" in cost
+    assert cost.index("guard:tables") < cost.index("may be worse by more than the tolerance")
+    assert decide(BEFORE, after, None, RULE, {"guard:drawings": guards["guard:drawings"]}).promoted
 
 
 @pytest.mark.parametrize("gain", [-0.1, 0.0, 0.1])
 @pytest.mark.parametrize("guarded", [False, True])
 @pytest.mark.parametrize("sliced", [False, True])
 def test_the_reason_is_three_lines(gain: float, guarded: bool, sliced: bool) -> None:
-    guard = (BEFORE, measures(noisy(-0.05))) if guarded else (None, None)
+    guards = guard(measures(noisy(-0.05))) if guarded else {}
     slices = {"half": {f"q{i:03d}": "even" if i % 2 else "odd" for i in range(100)}} if sliced else None
-    lines = decide(BEFORE, measures(noisy(gain)), None, RULE, *guard, slices=slices).reason.splitlines()
+    lines = decide(BEFORE, measures(noisy(gain)), None, RULE, guards, slices).reason.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("RR@10 0.500 to ")
     assert lines[1].startswith("guard RR@10" if guarded else "no guard was measured")
@@ -173,8 +188,8 @@ def test_refuses_what_does_not_belong_together() -> None:
         decide(BEFORE, measures([0.5] * 99), None, RULE)
     with pytest.raises(ValueError, match="has no group"):
         decide(BEFORE, BEFORE, {"q000": "a"}, RULE)
-    with pytest.raises(ValueError, match="before and after"):
-        decide(BEFORE, BEFORE, None, RULE, guard_before=BEFORE)
+    with pytest.raises(ValueError, match="different queries"):
+        decide(BEFORE, BEFORE, None, RULE, {"guard": Guard(BEFORE, measures([0.5] * 99))})
 
 
 @pytest.mark.parametrize(

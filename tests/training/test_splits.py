@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from evaluation.judgements import SYNTHETIC, Judgement, Query, synthetic_id
@@ -7,12 +8,25 @@ from evaluation.synthetic import Generated, SyntheticQuery
 from training.splits import split_queries
 
 
+def test_every_guard_holds_its_own_queries_and_none_of_them_trains(world: Any) -> None:
+    copied = world.catalogue.queries("train")[0]
+    (judgement, *_) = [one for one in world.catalogue.judgements("train") if one.query == copied.id]
+    named = "guard:drawings"
+    asked = Query("drawn", copied.text, named)
+    world.catalogue.import_split(named, [asked], [replace(judgement, query=asked.id)])
+    splits = split_queries(world.searcher(), world.catalogue)
+    assert set(splits.guards) == {"guard", named}
+    assert splits.guards[named].texts == {"drawn": copied.text}
+    assert copied.id not in {query.id for query in splits.train}
+    assert {leak.held_out for leak in splits.copies} == {"drawn"}
+
+
 def test_without_a_test_split_dev_decides_and_all_of_train_trains(world: Any) -> None:
     splits = split_queries(world.searcher(), world.catalogue)
     train = {query.id for query in splits.train}
     assert set(splits.verdict.texts) == {query.id for query in world.catalogue.queries("dev")}
-    assert splits.guard is not None
-    assert set(splits.guard.texts) == {query.id for query in world.catalogue.queries("guard")}
+    assert set(splits.guards) == {"guard"}
+    assert set(splits.guards["guard"].texts) == {query.id for query in world.catalogue.queries("guard")}
     assert splits.stopping is None
     assert train == {query.id for query in world.catalogue.queries("train")}
     assert {judgement.query for judgement in splits.train_judgements} == train
@@ -119,6 +133,6 @@ def test_synthetic_queries_train_only_when_told_and_never_decide(world: Any) -> 
     # What answers a synthetic query counts as seen in training.
     assert queries[0].query.id in told.train_projection.units
     aside = split_queries(world.searcher(), catalogue, synthetic=True, development=0.5).development
-    for held in (without.verdict, told.verdict, without.guard, told.guard, aside):
+    for held in (without.verdict, told.verdict, *without.guards.values(), *told.guards.values(), aside):
         assert held is not None
         assert made.isdisjoint(held.texts)
