@@ -27,7 +27,7 @@ QUERY = "what must an implementation do on an error"
 
 
 def command(paths: Sequence[Path]) -> list[str]:
-    return [sys.executable, "-m", "flows", "ingest", *map(str, paths)]
+    return [sys.executable, "-m", "cli", "ingest", *map(str, paths)]
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -12,9 +12,8 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from flows import reports, sweep_report
-from flows.show_queries import generator_rows
-from flows.show_rerankers import COMBINATIONS, combination_rows
+from flows.reports import compared_chunkings, sweep_tables
+from flows.reports.tables import COMBINATIONS, combination_rows, generator_rows, slice_table
 
 _LONGEST_LIST = 100
 _LONGEST_CELL = 300
@@ -74,8 +73,8 @@ def sweep_summary(report: Mapping[str, Any], pictures: Sequence[str]) -> None:
 
 def ablation_summary(report: Mapping[str, Any]) -> None:
     """Write what each part of a training is worth."""
-    title, columns, rows = sweep_report.ablation_table(report)
-    facts = _escaped(sweep_report.ablation_facts(report))
+    title, columns, rows = sweep_tables.ablation_table(report)
+    facts = _escaped(sweep_tables.ablation_facts(report))
     markdown = "\n\n".join(["# Ablation", facts, f"## {title}", _table(columns, rows)])
     _create("ablation-summary", markdown, f"{report['encoder']}, {len(report['parts'])} parts")
 
@@ -165,7 +164,7 @@ def verdict_markdown(version: Mapping[str, Any], leakage: str, picture: str | No
     title = f"# {_escaped(version['encoder'])} `{version['version']}`: {_escaped(version['verdict'])}"
     parts = [title, *(_escaped(line) for line in version["reason"].splitlines()), _table(["", "value"], rows)]
     if version["slices"]:
-        parts += ["## Slices", _table(*reports.slice_table(version))]
+        parts += ["## Slices", _table(*slice_table(version))]
     parts.append(f"Leakage: {_escaped(leakage)}.")
     if picture:
         parts += [
@@ -231,10 +230,10 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
 
 def sweep_markdown(report: Mapping[str, Any], pictures: Sequence[str]) -> str:
     """Return the text of a sweep's artifact."""
-    parts = [f"# Sweep `{report['sweep']}`", _escaped(sweep_report.facts(report)), _escaped(report["reason"])]
-    toml = sweep_report.winner_toml(report)
+    parts = [f"# Sweep `{report['sweep']}`", _escaped(sweep_tables.facts(report)), _escaped(report["reason"])]
+    toml = sweep_tables.winner_toml(report)
     parts += [f"```toml\n{toml}\n```"] if toml else []
-    for made in (sweep_report.fresh_table(report), sweep_report.trials_table(report)):
+    for made in (sweep_tables.fresh_table(report), sweep_tables.trials_table(report)):
         if made is not None:
             title, columns, rows = made
             parts += [f"## {title}", _table(columns, rows[:_LONGEST_LIST]), *_more(rows)]
@@ -265,8 +264,8 @@ def generated_markdown(report: Mapping[str, Any]) -> str:
 
 def chunking_markdown(report: Mapping[str, Any]) -> str:
     """Return the text of a comparison's artifact."""
-    parts = ["# Chunkings compared", _escaped(reports.chunking_facts(report))]
-    for title, columns, rows in reports.chunking_tables(report):
+    parts = ["# Chunkings compared", _escaped(compared_chunkings.facts(report))]
+    for title, columns, rows in compared_chunkings.tables(report):
         parts += [f"## {_escaped(title)}", _table(columns, rows)]
     return "\n\n".join([*parts, f"The whole report: `{report['report']}`"])
 

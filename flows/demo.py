@@ -1,4 +1,4 @@
-"""``specmine demo``: once round on the sample documents, and what came of it.
+"""Once round on the sample documents, and what came of it.
 
 The samples are rendered to PDF, ingested, searched, judged, mined and learned from, by the very stages that the other
 commands run. Run again, it continues where it was.
@@ -7,21 +7,17 @@ commands run. Run again, it continues where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
-
-from rich.console import Console
-from rich.markup import escape
 
 from evaluation.judgements import SPLITS, Judgement, Query
 from evaluation.leakage import groups as groups_of
 from evaluation.measures import Measures
 from evaluation.verdict import Comparison, compare
-from flows import show, stages
-from flows.output import Session, measures_table
-from flows.settings import Settings, load_settings
+from flows import stages
+from flows.settings import Settings
 from indexing.home import SpecmineError
 from indexing.releases import current
 from indexing.search import FUSION, RERANKED
@@ -30,7 +26,7 @@ from mining.ledger import read_ledger
 from samples import corpus
 from samples.render import render_all
 
-_HELD_OUT = "test"
+HELD_OUT = "test"
 _MEASURES = ("nDCG@10", "RR@10")
 _EXAMPLES = 3
 
@@ -51,30 +47,31 @@ class Reading:
         return self.measures[self.run]
 
 
-def demo(session: Session, profile: str | None) -> None:
-    """Go once round and tell what came of it."""
+def demo(settings: Settings, log: Callable[[str], None], tell: stages.Tell) -> dict[str, Any]:
+    """Go once round and return what came of it; ``log`` takes a line before each step, ``tell`` the progress.
+
+    Raises SpecmineError where the home holds documents that are not the samples.
+    """
     started = time.monotonic()
-    settings = _settings(session, profile)
     folder = settings.open_home().root / "samples"
     _refuse_other_documents(settings, folder)
-    with session.progress() as tell:
-        say = _announcer(session)
-        say("rendering the sample documents to PDF")
-        folder.mkdir(parents=True, exist_ok=True)
-        render_all(folder)
-        say("ingesting them (the first time, models are fetched)")
-        ingested = stages.ingest(settings, [folder], True, tell)
-        say("importing the judged queries")
-        imported = _import(settings)
-        say("measuring search before learning, on held-out queries")
-        before = _read(settings, tell)
-        say("mining what looks right and is not")
-        mined = stages.mine(settings, tell)
-        say("retraining the query encoders")
-        retrained = stages.retrain(settings, tell)
-        say("measuring search after learning")
-        after = _read(settings, tell)
-    result = {
+    say = _announcer(log)
+    say("rendering the sample documents to PDF")
+    folder.mkdir(parents=True, exist_ok=True)
+    render_all(folder)
+    say("ingesting them (the first time, models are fetched)")
+    ingested = stages.ingest(settings, [folder], True, tell)
+    say("importing the judged queries")
+    imported = _import(settings)
+    say("measuring search before learning, on held-out queries")
+    before = _read(settings, tell)
+    say("mining what looks right and is not")
+    mined = stages.mine(settings, tell)
+    say("retraining the query encoders")
+    retrained = stages.retrain(settings, tell)
+    say("measuring search after learning")
+    after = _read(settings, tell)
+    return {
         "ingest": ingested,
         "queries": imported,
         "mine": mined,
@@ -87,11 +84,13 @@ def demo(session: Session, profile: str | None) -> None:
         "where": _places(settings, folder),
         "seconds": round(time.monotonic() - started, 1),
     }
-    session.emit(result, lambda console: _tell_people(console, result, settings.promotion.level))
 
 
-def _settings(session: Session, profile: str | None) -> Settings:
-    settings = load_settings(session.config)
+def with_profile(settings: Settings, profile: str | None) -> Settings:
+    """Return the settings with the encoders of a profile; as they are for None.
+
+    Raises SpecmineError where there is no such profile.
+    """
     if profile is None:
         return settings
     if profile not in ("default", "fast"):
@@ -115,13 +114,13 @@ def _refuse_other_documents(settings: Settings, folder: Path) -> None:
         )
 
 
-def _announcer(session: Session) -> Callable[[str], None]:
+def _announcer(log: Callable[[str], None]) -> Callable[[str], None]:
     step = 0
 
     def say(what: str) -> None:
         nonlocal step
         step += 1
-        session.log(f"[{step}/7] {what}")
+        log(f"[{step}/7] {what}")
 
     return say
 
@@ -139,14 +138,14 @@ def _import(settings: Settings) -> dict[str, int]:
 
 def _read(settings: Settings, tell: stages.Tell) -> Reading:
     with stages.opened(settings) as searcher, stages.catalogue(settings) as book:
-        queries, projection = stages.judged(searcher, book, _HELD_OUT)
-        measured = stages.measure(searcher, book, _HELD_OUT, queries, projection, tell)
+        queries, projection = stages.judged(searcher, book, HELD_OUT)
+        measured = stages.measure(searcher, book, HELD_OUT, queries, projection, tell)
         return Reading(
             searcher.release.id,
             RERANKED if RERANKED in measured else FUSION,
             measured,
             {query.id: query.text for query in queries},
-            groups_of(queries, book.judgements(_HELD_OUT)),
+            groups_of(queries, book.judgements(HELD_OUT)),
         )
 
 
@@ -187,59 +186,3 @@ def _places(settings: Settings, folder: Path) -> dict[str, str]:
         "mined negatives": str(home.ledgers),
         "catalogue": str(home.root / "catalogue.sqlite") if settings.catalogue.url is None else "as configured",
     }
-
-
-def _tell_people(console: Console, result: Mapping[str, Any], level: float) -> None:
-    console.rule("a question that search was never trained on")
-    ranks = [rank if rank else "below 10" for rank in result["rank"].values()]
-    console.print(f"[bold]{escape(result['question'])}[/bold]", soft_wrap=True)
-    if result["answers"]:
-        best = result["answers"][0]
-        where = show.place(best["document"], best["section"], best["pages"])
-        console.print(f"→ [bold]{escape(where)}[/bold]", soft_wrap=True)
-        console.print(f"  {escape(show.shortened(best['text']))}", soft_wrap=True)
-    console.print(f"  [dim]the judged passage stood at rank {ranks[0]} before, {ranks[1]} after[/dim]")
-    console.rule("what was mined: looks right, and is not")
-    for example in result["negatives"]:
-        _tell_example(console, example)
-    console.rule(f"before and after learning, {result['queries'][_HELD_OUT]} held-out queries")
-    before, after = result["before"], result["after"]
-    console.print(measures_table(f"before: release {before['release']}", before["runs"]))
-    if after["release"] == before["release"]:
-        console.print(f"nothing was proven better on these queries, so release {after['release']} stays")
-    else:
-        console.print(measures_table(f"after: release {after['release']}", after["runs"]))
-    for name, gain in result["gain"].items():
-        low, high = gain["interval"]
-        console.print(
-            f"{name.replace('RR@', 'MRR@')}  [bold]{gain['before']:.4f} → {gain['after']:.4f}[/bold]  "
-            f"({gain['difference']:+.4f}, {level:.0%} interval {low:+.4f} to {high:+.4f}, p {gain['p_value']:.2g}, "
-            f"{gain['queries']} queries in {gain['groups']} groups)",
-            soft_wrap=True,
-        )
-    show.retrain(console, result["retrain"])
-    console.rule("where everything lies")
-    for name, path in result["where"].items():
-        console.print(f"  {name}: {escape(path)}", soft_wrap=True)
-    console.rule(f"done in {result['seconds']:.0f} s; next")
-    for command in _NEXT:
-        console.print(f"  {command}")
-
-
-def _tell_example(console: Console, example: Mapping[str, Any]) -> None:
-    positive, negative = example["positive"], example["negative"]
-    found = ", ".join(f"{name} {source['rank']}" for name, source in negative["sources"].items())
-    console.print(f"[bold]{escape(example['query'])}[/bold]", soft_wrap=True)
-    for sign, passage in (("[green]✓[/green]", positive), ("[red]✗[/red]", negative)):
-        where = show.place(passage["document"], passage["section"], passage["pages"])
-        console.print(f"  {sign} {escape(where)}", soft_wrap=True)
-        console.print(f"    [dim]{escape(show.shortened(passage['text'], 180))}[/dim]", soft_wrap=True)
-    console.print(f"    [dim]found at rank: {found}[/dim]", soft_wrap=True)
-
-
-_NEXT = (
-    'specmine search "your question"',
-    "specmine ingest FOLDER        your own documents (with another SPECMINE_HOME)",
-    "specmine releases             what was published; specmine rollback goes back",
-    "specmine dashboard            pages for search, review and operations",
-)

@@ -1,4 +1,4 @@
-"""``specmine doctor``: is everything there that specmine needs, and what to do where it is not."""
+"""Whether everything is there that specmine needs, and what to do where it is not."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
-
-from rich.console import Console
-from rich.markup import escape
+from typing import Any, Literal
 
 from chunking import docling_install, docling_runs
 from chunking.ocr import installed_languages
 from chunking.ocr import version as ocr_version
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.leases import Leases
-from flows.output import Session
 from flows.prefect_api import check_answers, configured_api
-from flows.settings import Settings, load_settings
+from flows.settings import Settings
 from indexing.home import Home, LockedHomeError, SpecmineError
 
 Outcome = Literal["ok", "warning", "failed"]
@@ -39,7 +35,6 @@ _PACKAGES = (
 )
 # With newer ones Prefect 3.8.8 runs no flow, or no schedule, and says so in the server's log at most.
 _TOO_NEW = {"fastapi": (0, 151), "sqlalchemy": (2, 1)}
-_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 @dataclass(frozen=True)
@@ -51,24 +46,16 @@ class Check:
     message: str
 
 
-def doctor(session: Session) -> None:
-    """Run every check and show the outcomes; the exit status is 1 when one failed."""
-    settings = load_settings(session.config)
-    checks = []
+def check_all(settings: Settings) -> dict[str, Any]:
+    """Return the outcome of every check, and whether none failed."""
+    checks: list[Check] = []
     for look in CHECKS:
         try:
-            checks += list(look(settings))
+            checks += look(settings)
         except (SpecmineError, CatalogueError) as error:
             checks.append(Check(look.__name__.removeprefix("_"), "failed", str(error)))
-    failed = sum(check.outcome == "failed" for check in checks)
-    session.status = 1 if failed else 0
-
-    def tell_people(console: Console) -> None:
-        for check in checks:
-            colour = _COLOURS[check.outcome]
-            console.print(f"[{colour}]{check.outcome:>7}[/{colour}]  {escape(check.name)}: {escape(check.message)}")
-
-    session.emit({"ok": not failed, "checks": [asdict(check) for check in checks]}, tell_people)
+    failed = any(check.outcome == "failed" for check in checks)
+    return {"ok": not failed, "checks": [asdict(check) for check in checks]}
 
 
 def _configuration(settings: Settings) -> Iterator[Check]:

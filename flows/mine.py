@@ -31,7 +31,7 @@ def mine_negatives(config: str | None, like: str | None = None) -> dict[str, Any
 @task(name="draw ledger")
 def draw_ledger(report: dict[str, Any], config: str | None) -> str:
     """Write the report on the new ledger, and its pictures into the artifact; return the report's path."""
-    from flows.ledger_report import artifact_pictures, gather, write_report
+    from flows.reports.ledger_report import artifact_pictures, gather, write_report
 
     settings = settings_of(config)
     facts = gather(settings, report["ledger"])

@@ -1,4 +1,4 @@
-"""The commands of ``specmine queries``: make synthetic queries, list them, remove them; list the judged ones too."""
+"""The queries of the catalogue as one object, and the synthetic ones removed."""
 
 from __future__ import annotations
 
@@ -7,54 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation.judgements import SYNTHETIC, Query
-from flows import show_queries
-from flows.commands import as_flow, config_of
-from flows.output import Session
-from flows.settings import Settings, load_settings
+from flows.settings import Settings
 from flows.stages import catalogue
 from indexing.home import SpecmineError
 
 
-def generate(
-    session: Session,
-    generators: Sequence[str],
-    per_document: int | None,
-    limit: int | None,
-    seed: int | None,
-    documents: Sequence[str],
-    dry_run: bool,
-    prefect: bool | None,
-) -> None:
-    """Make queries here or as a flow."""
-    settings = load_settings(session.config)
-    if as_flow(prefect):
-        from flows.generate import generate as flow
-
-        result = flow(
-            generators=list(generators),
-            per_document=per_document,
-            limit=limit,
-            seed=seed,
-            documents=list(documents),
-            dry_run=dry_run,
-            config=config_of(settings),
-        )
-    else:
-        from flows import stages
-
-        wanted = stages.generating(settings, generators, per_document, seed)
-        with session.progress() as tell:
-            result = stages.generate(wanted, documents, limit, dry_run, tell)
-    session.emit(result, lambda console: show_queries.generated(console, result, settings.mine.synthetic))
-
-
-def list_all(session: Session, split: str | None, limit: int | None) -> None:
-    """List the queries of a split, or of all."""
-    result = listing(load_settings(session.config), split, None if session.json else limit or 20)
-    session.emit(result, lambda console: show_queries.listing(console, result))
-
-
-def listing(settings: Settings, split: str | None, most: int | None) -> dict[str, Any]:
+def list_all(settings: Settings, split: str | None, most: int | None) -> dict[str, Any]:
     """Return how many queries each split has, and the first ``most`` of ``split``, or of all, with what made them."""
     with catalogue(settings) as book:
         names = (*book.splits(), SYNTHETIC)
@@ -88,9 +46,12 @@ def listing(settings: Settings, split: str | None, most: int | None) -> dict[str
     }
 
 
-def remove(session: Session, generator: str, documents: Sequence[str]) -> None:
-    """Remove what one generator made, of all documents or of some."""
-    with catalogue(load_settings(session.config)) as book:
+def remove(settings: Settings, generator: str, documents: Sequence[str]) -> dict[str, Any]:
+    """Remove what one generator made, of all documents or of some; return how many queries of how many documents.
+
+    Raises SpecmineError where nothing is stored that it made.
+    """
+    with catalogue(settings) as book:
         generated = book.generated()
         of_generator = [found for found in generated if found.generator == generator]
         if not of_generator:
@@ -101,8 +62,4 @@ def remove(session: Session, generator: str, documents: Sequence[str]) -> None:
             if not any(found.document == name for found in of_generator):
                 raise SpecmineError(f"generator {generator!r} made nothing of document {name!r}")
         removed = book.remove_generated([(found.generator, found.document) for found in meant])
-    result = {"generator": generator, "documents": len(meant), "removed": removed}
-    session.emit(
-        result,
-        lambda console: console.print(f"removed {removed} queries that {generator} made of {len(meant)} documents"),
-    )
+    return {"generator": generator, "documents": len(meant), "removed": removed}

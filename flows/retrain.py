@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
-from flows.pictures import similarity_histograms
+from flows.reports.similarity_pictures import similarity_histograms
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
@@ -35,7 +35,7 @@ def retrain_encoders(config: str | None) -> dict[str, Any]:
 @task(name="draw verdicts")
 def draw_verdicts(report: dict[str, Any], config: str | None) -> dict[str, Any]:
     """Write the page and the verdict of each version with its pictures; return the report with the pages' paths."""
-    from flows.training_report import write_reports
+    from flows.reports.training_report import write_reports
     from training.versions import read_version
 
     settings = settings_of(config)

@@ -1,4 +1,4 @@
-"""``specmine serve``: all flows from one process, on the schedules of specmine.toml."""
+"""All flows from one process, on the schedules of specmine.toml."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from flows.ingest import ingest
 from flows.lifecycle import lifecycle
 from flows.mine import mine
 from flows.monitor import monitor
-from flows.output import Session, table
 from flows.reindex import reindex
 from flows.retrain import retrain
 from flows.retrain_reranker import retrain_reranker
 from flows.schedules import Schedule
-from flows.settings import Settings, load_settings
+from flows.settings import Settings
 from flows.sweep import sweep
 
 FLOWS: dict[str, Flow[Any, Any]] = {
@@ -51,22 +50,17 @@ def one_at_a_time(flow: str, settings: Settings) -> ConcurrencyLimitConfig:
     return ConcurrencyLimitConfig(limit=1, collision_strategy=strategy)
 
 
-def serve(session: Session) -> None:
-    """Register every flow with its schedule and run what is due, until interrupted."""
-    settings = load_settings(session.config)
+def serve(settings: Settings, announce: Callable[[str, list[list[str]]], None]) -> None:
+    """Register every flow with its schedule and run what is due, until interrupted.
+
+    ``announce`` is called once all is registered, with the API's URL and what runs when: rows of deployment and times.
+    """
     url = required_api()
     schedules = settings.schedules.by_flow()
     for name, schedule in schedules.items():
         as_prefect(name, schedule)  # refused before anything is registered
     rows = [[f"{name}/{DEPLOYMENT}", _when(schedules.get(name))] for name in FLOWS]
-
-    def announce() -> None:
-        session.emit(
-            {"api": url, "deployments": dict(rows)},
-            lambda console: console.print(table(f"serving at {url}", ["deployment", "runs"], rows)),
-        )
-
-    asyncio.run(_serve(settings, announce))
+    asyncio.run(_serve(settings, lambda: announce(url, rows)))
 
 
 def _when(schedule: Schedule | None) -> str:

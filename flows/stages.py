@@ -336,7 +336,7 @@ def compare_chunking(
     settings: Settings, splitters: str, split: str, encoders: Sequence[str], keep: bool, tell: Tell
 ) -> dict[str, Any]:
     """Measure several chunkings of the served documents on one split; leave the report in ``comparisons/``."""
-    from flows.reports import chunking_markdown
+    from flows.reports import compared_chunkings
     from training.compare_chunking import compare_chunking as compare
     from training.compare_chunking import parse_chunkings
 
@@ -351,7 +351,7 @@ def compare_chunking(
         report = home.comparisons / f"chunking-{split}-{stamp}.md"
         summary["report"] = str(report)
         write_json(report.with_suffix(".json"), summary)
-        report.write_text(chunking_markdown(summary), encoding="utf-8")
+        report.write_text(compared_chunkings.markdown(summary), encoding="utf-8")
     return summary
 
 

@@ -66,7 +66,7 @@ def train_once(order: trainings.Order, job: Job) -> None:
 @task(name="draw sweep")
 def draw_sweep(report: dict[str, Any], config: str | None) -> dict[str, Any]:
     """Write the page and the artifact; return the report with the page's path."""
-    from flows.sweep_report import artifact_pictures, write_report
+    from flows.reports.sweep_report import artifact_pictures, write_report
 
     write_report(settings_of(config).open_home(), report)
     artifacts.sweep_summary(report, artifact_pictures(report))

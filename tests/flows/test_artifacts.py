@@ -9,8 +9,9 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from flows import artifacts, show
-from flows.pictures import LARGEST, similarity_histograms
+from cli.show import learning as show
+from flows import artifacts
+from flows.reports.similarity_pictures import LARGEST, similarity_histograms
 
 INGEST: dict[str, Any] = {
     "documents": {"indexed": 2, "renamed": 0, "unchanged": 0, "removed": 0, "quarantined": 1},

@@ -67,7 +67,7 @@ def test_good_documents_are_indexed_and_bad_ones_listed(
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPECMINE_", "PREFECT_"))}
         environment = kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": str(place)}
         run = subprocess.run(
-            [*prefix, sys.executable, "-m", "flows", "ingest", str(root), "--config", str(config), "--json"],
+            [*prefix, sys.executable, "-m", "cli", "ingest", str(root), "--config", str(config), "--json"],
             capture_output=True, text=True, env=environment, cwd=place, timeout=280, **options,
         )  # fmt: skip
         (root / "shut").chmod(0o700)

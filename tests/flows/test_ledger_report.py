@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 
 from chunking.document import Chunk
 from flows.artifacts import mining_markdown
-from flows.ledger_report import LedgerFacts, artifact_pictures, draw_html, facts_of, report_json, write_report
+from flows.reports.ledger_report import LedgerFacts, artifact_pictures, draw_html, facts_of, report_json, write_report
 from indexing.home import Home
 from mining import figures
 from mining.ledger import FoundBy, Ledger, LedgerQuery, LedgerRow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from flows.output import Session
 from flows.pace import Pace
 
 
@@ -55,24 +54,3 @@ def test_slow_and_fast(done: int, seconds: float, said: str) -> None:
     pace("x", 0, 3931)
     clock.now += seconds
     assert pace("x", done, 3931) == said
-
-
-def test_progress_lines_tell_rate_and_time_left(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr("time.monotonic", clock)
-    monkeypatch.setattr("flows.output.Pace", lambda: Pace(clock))
-    with Session().progress() as tell:
-        tell("searching", 0, 300)
-        clock.now += 2
-        tell("searching", 100, 300)  # too soon after the last line
-        clock.now += 4
-        tell("searching", 200, 300)
-        clock.now += 2
-        tell("searching", 300, 300)
-    assert capsys.readouterr().err.splitlines() == [
-        "searching: 0 of 300",
-        "searching: 200 of 300, 33/s, 3 s left",
-        "searching: 300 of 300, 38/s",
-    ]

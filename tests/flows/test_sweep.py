@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from flows import artifacts, sweep_report
+from flows import artifacts
+from flows.reports import sweep_report, sweep_tables
 from indexing.home import Home
 from tests.training.conftest import _template, world  # noqa: F401  fixtures
 
@@ -41,21 +42,21 @@ RESULT: dict[str, Any] = {
 
 
 def test_the_tables_name_the_best_first_and_the_reason_of_every_failure() -> None:
-    title, columns, rows = sweep_report.trials_table(RESULT)
+    title, columns, rows = sweep_tables.trials_table(RESULT)
     assert (title, columns[1]) == ("Trials", "nDCG@10")
     assert [row[0] for row in rows] == ["0", "configured", "1", "2"]
     assert rows[0][4] == "learning_rate 0.0001, loss 1 full_softmax"
     assert rows[2][1:3] == ["0.1000", "pruned"]
-    fresh = sweep_report.fresh_table(RESULT)
+    fresh = sweep_tables.fresh_table(RESULT)
     assert fresh is not None
     assert fresh[2][1] == ["19", "0.5100", "0.5400", "+0.0300"]
-    assert "+0.0400 (+0.0100 to +0.0700), p 0.002" in sweep_report.facts(RESULT)
+    assert "+0.0400 (+0.0100 to +0.0700), p 0.002" in sweep_tables.facts(RESULT)
 
 
 def test_the_winner_is_written_as_toml_that_reads_back() -> None:
     import tomllib
 
-    assert tomllib.loads(sweep_report.winner_toml(RESULT))["train"] == RESULT["winner"]["changes"]
+    assert tomllib.loads(sweep_tables.winner_toml(RESULT))["train"] == RESULT["winner"]["changes"]
 
 
 def test_the_page_needs_no_network_and_escapes_what_it_is_given(tmp_path: Path) -> None:

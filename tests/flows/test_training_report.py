@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flows.training_pictures import loss_curve
-from flows.training_report import TrainingFacts, draw_html, figures
+from flows.reports.training_pictures import loss_curve
+from flows.reports.training_report import TrainingFacts, draw_html, figures
 from tests.flows.test_sweep import config  # noqa: F401  fixture
 from tests.training.conftest import _template, world  # noqa: F401  fixtures
 from training.versions import read_version

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.compare import compare_chunking as compare_command
+from cli.queries import import_judgements
+from cli.session import Session
 from evaluation.judgements import Judgement, Query
-from flows import commands
-from flows.output import Session
 from indexing.home import Home, SpecmineError
 from indexing.ingest import ingest
 from indexing.models import fetch
@@ -148,9 +149,11 @@ def test_the_command_saves_what_it_shows(
     encoder = f"[[encoders]]\nname = 'wordllama'\nsource = {WHEEL}\n"
     config.write_text(f"home = {str(home.root)!r}\ncross_encoder = false\n{encoder}")
     session = Session(config, json=True)
-    commands.import_judgements(session, tmp_path / "queries.jsonl", tmp_path / "judgements.jsonl", "dev")
+    import_judgements(
+        queries=tmp_path / "queries.jsonl", judgements=tmp_path / "judgements.jsonl", split="dev", session=session
+    )
     capsys.readouterr()
-    commands.compare_chunking(session, "section:240,fixed:60", "dev", "", False)
+    compare_command(splitters="section:240,fixed:60", session=session)
     result = json.loads(capsys.readouterr().out)
     report = Path(result["report"])
     assert json.loads(report.with_suffix(".json").read_text()) == result
@@ -158,7 +161,7 @@ def test_the_command_saves_what_it_shows(
     for row in result["runs"]:
         assert f"| {row['run']} | {row['splitter']} | {row['nDCG@10']:.4f} |" in text
     assert "1 (1 × document not indexed)" in text
-    commands.compare_chunking(Session(config), "section:240,fixed:60", "dev", "", False)
+    compare_command(splitters="section:240,fixed:60", session=Session(config))
     assert "section:240" in capsys.readouterr().out
 
 

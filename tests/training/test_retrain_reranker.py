@@ -19,13 +19,13 @@ import pytest
 from rich.console import Console
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from cli.main import main
+from cli.show.rerankers import listed as listing
+from cli.show.rerankers import retrained
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query
 from evaluation.verdict import PromotionRule
 from flows import artifacts
-from flows.cli import main
-from flows.show_rerankers import listed as listing
-from flows.show_rerankers import retrained
 from indexing.home import Home, SpecmineError, read_json
 from indexing.ingest import ingest
 from indexing.releases import Reranker, list_releases, publish, rollback, served
