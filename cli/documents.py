@@ -57,14 +57,19 @@ def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given)
         Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show.tables import values
-    from flows import stages
+    from flows import reindexing
 
     settings = session.settings()
     if plan:
-        result = stages.plan(settings)
+        result = reindexing.plan(settings)
     else:
-        result = flow_or_stage(session, settings, prefect, "reindex", {}, lambda tell: stages.reindex(settings, tell))
+        result = flow_or_stage(
+            session, settings, prefect, "reindex", {}, lambda tell: reindexing.reindex(settings, tell)
+        )
     session.emit(result, lambda console: values(console, "re-index", result))
+    if not plan and not result["published"]:
+        session.log(f"not published, {result['release']} stays served: {'; '.join(result['reasons'])}")
+        session.status = 1
 
 
 @documents.default

@@ -15,7 +15,7 @@ unit. R@k is the share of the units credited within the first k ranks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import ir_measures
@@ -71,6 +71,17 @@ def measure(run: Run, projection: Projection) -> Measures:
             per_query[query][f"R@{k}"] = values[f"R@{depth}"]
     mean = {name: sum(values[name] for values in per_query.values()) / len(per_query) for name in MEASURES}
     return Measures(per_query, mean, projection.excluded)
+
+
+def over(measures: Measures, queries: Collection[str]) -> Measures:
+    """Return the measures over ``queries``: 0 for those that were not measured, for their answer is lost there."""
+    nothing = dict.fromkeys(MEASURES, 0.0)
+    per_query = {query: measures.per_query.get(query, nothing) for query in queries}
+    mean = {
+        name: sum(values[name] for values in per_query.values()) / len(per_query) if per_query else 0.0
+        for name in MEASURES
+    }
+    return Measures(per_query, mean, measures.excluded)
 
 
 def _refuse_nan(run: Run) -> None:

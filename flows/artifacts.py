@@ -217,10 +217,22 @@ def reindex_markdown(report: Mapping[str, Any]) -> str:
         ("passages in the index", report["chunks"]),
         ("seconds", report["seconds"]),
     ]
+    rows += [
+        (f"store finds of the nearest ten by {name}", f"{r:.1%}") for name, r in report["checked"]["recall"].items()
+    ]
+    judged = report["judged"] or {}
+    rows += [
+        (f"{name} of {judged['measure']} on {judged['split']}", f"{judged[name]:.4f}")
+        for name in ("before", "after")
+        if name in judged
+    ]
+    rows += [("documents that changed meanwhile, brought after", report["brought_after"])]
     changes = [f"- {_escaped(change)}" for change in report["changes"]] or ["- nothing"]
+    title = "" if report["published"] else ": not published"
     return "\n\n".join(
         [
-            f"# Re-index: `{report['served']}` → `{report['generation']}`, release `{report['release']}`",
+            f"# Re-index{title}: `{report['served']}` → `{report['generation']}`, release `{report['release']}`",
+            *(_escaped(reason) for reason in report["reasons"]),
             "What changed:",
             "\n".join(changes),
             _table(["", "count"], rows),

@@ -6,13 +6,13 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows import artifacts, stages
-from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+from flows import artifacts, reindexing
+from flows.runs import REINDEX, RETRIES, can_succeed_later, index_writer, log_progress, settings_of
 
 
 @flow(name="reindex")
 def reindex(config: str | None = None) -> dict[str, Any]:
-    """Cut and embed the indexed documents anew under the present configuration, and publish the result.
+    """Cut and embed the indexed documents anew under the present configuration, and publish what is no worse.
 
     Args:
         config: the configuration file; specmine.toml in the working directory when empty.
@@ -24,6 +24,6 @@ def reindex(config: str | None = None) -> dict[str, Any]:
 
 @task(name="build generation", retry_condition_fn=can_succeed_later, **RETRIES)
 def build_generation(config: str | None) -> dict[str, Any]:
-    """Cut, embed, store and publish."""
-    with index_writer():
-        return stages.reindex(settings_of(config), log_progress())
+    """Cut, embed, store, check and publish. Ingests go on meanwhile: it does not take their slot."""
+    with index_writer(REINDEX):
+        return reindexing.reindex(settings_of(config), log_progress())

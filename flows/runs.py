@@ -22,6 +22,7 @@ from flows.settings import Settings, load_settings
 from indexing.home import LockedHomeError
 
 INDEX_WRITER = "index-writer"
+REINDEX = "reindex"
 # A killed holder's slot is free again after this long. Renewed while the holder lives.
 _LEASE_SECONDS = 60.0
 _SECONDS_BETWEEN_LINES = 10.0
@@ -44,8 +45,10 @@ def settings_of(config: str | None) -> Settings:
 
 
 @contextmanager
-def index_writer() -> Iterator[None]:
+def index_writer(slot: str = INDEX_WRITER) -> Iterator[None]:
     """Hold the slot of the one index writer, across all flows of the Prefect server. Without a server, do nothing.
+
+    The one re-index has a ``slot`` of its own, for it lasts hours and writes beside.
 
     It makes runs queue instead of fail. The truth is the home's own lock, which holds for every process.
     """
@@ -53,10 +56,8 @@ def index_writer() -> Iterator[None]:
         yield
         return
     with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(INDEX_WRITER, 1)
-    with concurrency(
-        INDEX_WRITER, occupy=1, lease_duration=_LEASE_SECONDS, strict=True, raise_on_lease_renewal_failure=False
-    ):
+        client.upsert_global_concurrency_limit_by_name(slot, 1)
+    with concurrency(slot, occupy=1, lease_duration=_LEASE_SECONDS, strict=True, raise_on_lease_renewal_failure=False):
         yield
 
 

@@ -26,6 +26,7 @@ from flows.run_settings import RunSettings
 from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
 from indexing.home import Home, SpecmineError
+from indexing.reindex_settings import ReindexSettings
 from indexing.settings import IndexSettings, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 from mining.generate_settings import GenerateSettings
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
     reranker: dict[str, Any] = Field(default_factory=dict)
     promotion: PromotionRule = Field(default_factory=PromotionRule)
     monitor: MonitorSettings = Field(default_factory=MonitorSettings)
+    reindex: ReindexSettings = Field(default_factory=ReindexSettings)
     schedules: Schedules = Field(default_factory=Schedules)
     runs: RunSettings = Field(default_factory=RunSettings)
     sources: SourcesTable = Field(default_factory=SourcesTable)

@@ -316,22 +316,6 @@ def compare_geometry(settings: Settings, split: str, tell: Tell) -> dict[str, An
     return summary
 
 
-def plan(settings: Settings) -> dict[str, Any]:
-    """Return what a re-index would do."""
-    from indexing.reindex import plan_reindex
-
-    return plan_reindex(settings.open_home(), settings.index()).as_json()
-
-
-def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
-    """Build the configured generation from the indexed documents and publish it."""
-    from indexing.reindex import reindex as build_anew
-
-    with logged(settings, "reindex") as summary:
-        summary.update(build_anew(settings.open_home(), settings.index(), tell).as_json())
-    return summary
-
-
 def compare_chunking(
     settings: Settings, splitters: str, split: str, encoders: Sequence[str], keep: bool, tell: Tell
 ) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def save_generation(home: Home, generation: Generation) -> None:
 
 def read_generation(home: Home, generation_id: str) -> Generation:
     """Return a generation. Raises SpecmineError when it is gone or damaged."""
+    if not is_whole(home.generations / generation_id):
+        raise SpecmineError(
+            f"generation {generation_id} is gone from {home.generations}: serve a release of another, or run "
+            "`specmine reindex`; [reindex] keep_generations says how many are kept"
+        )
     content = read_json(home.generations / generation_id / MANIFEST)
     encoders = tuple(
         GenerationEncoder(encoder_from_dict(saved["spec"]), saved["fingerprint"]) for saved in content["encoders"]
@@ -98,7 +103,19 @@ def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> St
         return EdgeStore(home.generations / generation.id / "contents")
     from indexing.store_server import ServerStore, connect  # a second to import, and only needed here
 
-    return ServerStore(connect(qdrant.url, qdrant.api_key), f"specmine_{generation.id}")
+    return ServerStore(connect(qdrant.url, qdrant.api_key), _collection(generation))
+
+
+def remove_contents(home: Home, generation: Generation, qdrant: QdrantSettings) -> None:
+    """Remove all contents of a generation whose folder is gone; those on a server go with their collection."""
+    if qdrant.url is not None:
+        from indexing.store_server import connect
+
+        connect(qdrant.url, qdrant.api_key).delete_collection(_collection(generation))
+
+
+def _collection(generation: Generation) -> str:
+    return f"specmine_{generation.id}"
 
 
 def write_documents(home: Home, generation_id: str, content: int, documents: dict[str, IndexedDocument]) -> None:

@@ -14,6 +14,7 @@ Layout below the root::
                               not end has found
     releases/<id>.json        releases; CURRENT names the one that is served
     reports/                  what runs leave for people
+    reindex.json              the re-index that was begun and is not published yet
     comparisons/              chunkings compared; scratch/ is there while they are. trainings/ has what sweeps tried
 
 An artifact directory is written under a temporary name, its ``manifest.json`` last, and then renamed: what has a
@@ -26,15 +27,18 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 MANIFEST = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
+_SECONDS_BETWEEN_TRIES = 0.5  # of a lock that is waited for
 
 
 class SpecmineError(Exception):
@@ -132,13 +136,25 @@ class Home:
         return f"sqlite:///{self.root / 'catalogue.sqlite'}"
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Hold the one writer's lock. Raises LockedHomeError at once when another process holds it.
+    def exclusive(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the one writer's lock. Raises LockedHomeError when another process holds it for ``wait`` seconds.
 
         The lock is the kernel's (flock), so a killed holder leaves nothing behind; then comes the lease, which counts
         between machines.
         """
-        path = self._folder(".") / "writer.lock"
+        writing = partial(self._alone, "writer.lock", "is writing to it")
+        with _entered(wait, writing, self.lease.held if self.lease else nullcontext):
+            yield
+
+    @contextmanager
+    def reindexing(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the lock of the one re-index, which lasts hours and keeps no writer waiting. Raises as ``exclusive``."""
+        with _entered(wait, partial(self._alone, "reindex.lock", "is re-indexing it")):
+            yield
+
+    @contextmanager
+    def _alone(self, name: str, does: str) -> Iterator[None]:
+        path = self._folder(".") / name
         try:
             handle = path.open("a+")
         except OSError as error:
@@ -150,21 +166,38 @@ class Home:
                 handle.seek(0)
                 holder = handle.read(64).strip() or "unknown"
                 raise LockedHomeError(
-                    f"{self.root} is locked by process {holder}, which is writing to it; "
+                    f"{self.root} is locked by process {holder}, which {does}; "
                     "wait until it ends, or set SPECMINE_HOME to another folder"
                 ) from None
             handle.seek(0)
             handle.truncate()
             handle.write(str(os.getpid()))
             handle.flush()
-            with self.lease.held() if self.lease else nullcontext():
-                yield
+            yield
 
     @contextmanager
     def published(self) -> Iterator[None]:
         """Let the block change what is served. Raises LockedHomeError when another writer took this one's place."""
         with self.lease.fenced() if self.lease else nullcontext():
             yield
+
+
+@contextmanager
+def _entered(wait: float, *locks: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Hold all ``locks``, trying for ``wait`` seconds. Raises the last LockedHomeError."""
+    deadline = time.monotonic() + wait
+    while True:
+        with ExitStack() as held:
+            try:
+                for lock in locks:
+                    held.enter_context(lock())
+            except LockedHomeError:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                yield
+                return
+        time.sleep(_SECONDS_BETWEEN_TRIES)
 
 
 @contextmanager

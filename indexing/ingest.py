@@ -3,13 +3,15 @@
 The story: find the files, skip those whose bytes are known, take over those that were only renamed, read and chunk the
 others in worker processes, embed their chunks with every encoder, write the next content of the store, publish. Each
 document as read, and each document's vectors, are kept whole on disk as soon as they exist, so a killed ingest
-continues where it was; the release served before stays until the next one is complete.
+continues where it was; the release served before stays until the next one is complete. While a re-index is under way,
+documents come into the served index, and the re-index takes them over.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,20 @@ from indexing.generations import (
     Generation,
     IndexedDocument,
     read_documents,
+    read_generation,
     save_generation,
     write_documents,
 )
-from indexing.home import Home, SpecmineError, remove_partials
+from indexing.home import Home, LockedHomeError, SpecmineError, remove_partials
 from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
-from indexing.reading import document_key, plan_generation, read_and_keep, reader_of, trial
+from indexing.reading import document_key, made_with, plan_generation, read_and_keep, reader_of, trial
+from indexing.reindex_journal import under_way
 from indexing.releases import Release, current, publish
 from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
 
+# How long an ingest waits for a re-index that is switching: it holds the writer's lock for that alone.
+_SWITCH_SECONDS = 120.0
 _REPORTED = (
     *("pages_scanned", "pages_blank", "pages_ocr", "pages_rotated"),
     *("characters", "dropped_lines", "tables", "table_rows", "chunks_shortened"),
@@ -104,11 +110,11 @@ def ingest(
     """
     started = time.monotonic()
     tell = progress or _silent
-    with home.exclusive():
-        for folder in (home.documents, home.vectors, home.generations):
-            remove_partials(folder)
-        generation = plan_generation(home, settings)
-        served = _served_in(home, generation)
+    with home.exclusive(_SWITCH_SECONDS if under_way(home) else 0.0):
+        with suppress(LockedHomeError), home.reindexing():  # what a running re-index writes is none of this one's
+            for folder in (home.documents, home.vectors, home.generations):
+                remove_partials(folder)
+        served, generation, settings = _served_in(home, settings)
         known = read_documents(home, generation.id, served.content) if served else {}
 
         found, refused = discover(paths)
@@ -194,14 +200,23 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def _served_in(home: Home, generation: Generation) -> Release | None:
+def _served_in(home: Home, settings: IndexSettings) -> tuple[Release | None, Generation, IndexSettings]:
+    """Return the served release, the generation that takes documents in, and the settings it was made with.
+
+    It is the configured one; while a re-index to that is under way it is the served one, which the re-index follows.
+    """
+    configured = plan_generation(home, settings)
     served = current(home)
-    if served is not None and served.generation != generation.id:
+    if served is None or served.generation == configured.id:
+        return served, configured, settings
+    coming = under_way(home)
+    if coming is None or coming.generation != configured.id:
         raise SpecmineError(
             f"encoders or chunking differ from those of the served index ({served.generation}): run "
             "`specmine reindex` to build one with the new configuration, or restore the old configuration"
         )
-    return served
+    generation = read_generation(home, served.generation)
+    return served, generation, made_with(generation, settings)
 
 
 def _hash_files(found: Sequence[Found], quarantine: list[Quarantined], tell: Progress) -> dict[str, str]:

@@ -52,6 +52,12 @@ def plan_generation(home: Home, settings: IndexSettings) -> Generation:
     return Generation(chunking, chunk_settings, tuple(encoders))
 
 
+def made_with(generation: Generation, settings: IndexSettings) -> IndexSettings:
+    """Return the settings with the encoders and the chunking of a generation in the place of the configured."""
+    specs = tuple(part.spec for part in generation.encoders)
+    return replace(settings, encoders=specs, chunking=ChunkSettings(**generation.chunk_settings))
+
+
 def document_key(document_id: str, content_hash: str, generation: Generation) -> str:
     """Return the name under which a document's chunks and vectors are kept."""
     return fingerprint_of([document_id, content_hash, generation.chunking])[:32]

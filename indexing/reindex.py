@@ -1,87 +1,76 @@
 """Re-indexing: the documents of the served release, cut and embedded anew under the present configuration.
 
-Documents are cut as they were read and stored, so files that have gone since are not lost. Those that an older reader
-made are read again, where the file of the same bytes is still there. Vectors serve again wherever the encoders' text is
-the same. The new generation is built beside the served one and published at the end; a killed re-index continues from
-the documents and vectors that are already on disk.
+The story: build the new generation beside the served one, holding no lock; check it; bring after what ingests changed
+meanwhile; switch, and remove the oldest generations. What is served is searched all the while, and takes documents in.
+Vectors serve again wherever the encoders' text is the same. A killed re-index continues from the documents and vectors
+that are already on disk; one whose checks fail is not published, and both generations stay.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chunking.accounting import account
-from chunking.document import sha256_file
-from chunking.splitters import ChunkSettings, chunk
-from chunking.stored import load, save
-from chunking.tokens import TokenCounter
-from indexing.contents import first_release, write_content
-from indexing.embedding import Progress, add_missing_norms, embed_documents
-from indexing.generations import (
-    Generation,
-    IndexedDocument,
-    document_folder,
-    listed_keys,
-    norms_file,
-    read_documents,
-    read_generation,
-    save_generation,
-    vectors_file,
-    write_documents,
-)
-from indexing.home import MANIFEST, Home, is_whole, read_json, remove_partials, write_artifact, write_json
-from indexing.models import tokenizer_file
-from indexing.reading import document_key, plan_generation, read_and_keep, reader_of
+from indexing.contents import first_release, keep_recent
+from indexing.embedding import Progress
+from indexing.generations import Generation, read_generation
+from indexing.home import Home, LockedHomeError, remove_partials
+from indexing.reading import plan_generation
+from indexing.reindex_builder import Builder
+from indexing.reindex_checks import Checked, check
+from indexing.reindex_journal import begin, end, refuse
+from indexing.reindex_plan import ReindexPlan, plan_reindex
+from indexing.reindex_settings import ReindexSettings
 from indexing.releases import BASE, Release, publish, served
+from indexing.retention import remove_old_generations
 from indexing.settings import IndexSettings
+
+# A switch is short: with more passages than this to bring after, the writer's lock is given back first, so often.
+_PASSAGES_AT_THE_SWITCH = 2000
+_ROUNDS = 5
+_LONGEST_WAIT = 7 * 24 * 3600.0  # for another writer, in seconds
+_SECONDS_TO_START = 60.0  # an ingest holds the re-index's lock while it cleans up
 
 
 @dataclass(frozen=True)
-class ReindexPlan:
-    """What a re-index would do.
+class Judged:
+    """What judged queries say of a new generation: ``measured`` for the report, ``worse`` a reason not to serve it."""
 
-    ``documents_to_read`` are read again from their files, because an older reader made what is stored;
-    ``documents_to_cut`` are cut from what is stored. ``passages`` counts, for each encoder, those without vectors or
-    without their norms, by the present cuts: an upper bound, for passages whose text stays the same are not embedded
-    again.
-    """
+    measured: Mapping[str, Any]
+    worse: str | None = None
 
-    served: str
-    generation: str
-    changes: tuple[str, ...]
-    documents: int
-    documents_to_read: int
-    documents_to_cut: int
-    passages: dict[str, int]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan as JSON-able values."""
-        return {
-            "plan": True,
-            "served": self.served,
-            "generation": self.generation,
-            "changes": list(self.changes),
-            "documents": self.documents,
-            "documents_to_read": self.documents_to_read,
-            "documents_to_cut": self.documents_to_cut,
-            "passages_to_embed": self.passages,
-        }
+Judge = Callable[[Release, Release], Judged]
+"""Called with the served release and the one that would follow it, which is not published yet."""
 
 
 @dataclass(frozen=True)
 class ReindexReport:
-    """What a re-index did. ``unread`` gives, by document, why it could not be read again: its stored text was cut."""
+    """What a re-index did.
+
+    ``published`` is False where the checks failed, and ``reasons`` tells why; ``release`` is the one that is served
+    now. ``unread`` gives, by document, why it could not be read again: its stored text was cut. ``brought_after``
+    counts the documents that changed while it ran. ``switch_seconds`` is how long the writer's lock was held.
+    ``removed`` are the generations that went, ``held`` those that should have gone and that a reader has open.
+    """
 
     plan: ReindexPlan
     release: str
+    published: bool
+    reasons: tuple[str, ...]
     chunks: int
     embedded: int
+    brought_after: int
+    checked: Checked
+    judged: Judged | None
     unread: dict[str, str]
     seconds: float
+    switch_seconds: float = 0.0
+    removed: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON-able values."""
@@ -89,143 +78,151 @@ class ReindexReport:
             **self.plan.as_json(),
             "plan": False,
             "release": self.release,
+            "published": self.published,
+            "reasons": list(self.reasons),
             "chunks": self.chunks,
             "embedded": self.embedded,
+            "brought_after": self.brought_after,
+            "checked": self.checked.as_json(),
+            "judged": dict(self.judged.measured) if self.judged else None,
             "unread": self.unread,
+            "removed_generations": self.removed,
+            "held_generations": self.held,
+            "switch_seconds": round(self.switch_seconds, 3),
             "seconds": round(self.seconds, 3),
         }
 
 
-def plan_reindex(home: Home, settings: IndexSettings) -> ReindexPlan:
-    """Return what ``reindex`` would do now. Raises SpecmineError when nothing is indexed."""
-    return _plan(home, settings)[0]
+def reindex(
+    home: Home,
+    settings: IndexSettings,
+    progress: Progress,
+    rule: ReindexSettings | None = None,
+    judge: Judge | None = None,
+) -> ReindexReport:
+    """Build the configured generation from the served documents and publish it if its checks pass.
 
-
-def _plan(home: Home, settings: IndexSettings) -> tuple[ReindexPlan, list[str]]:
-    """Return the plan, and the documents that are to be read again."""
-    release = served(home)
-    old, new = read_generation(home, release.generation), plan_generation(home, settings)
-    documents = read_documents(home, old.id, release.content)
-    keys = {name: document_key(name, entry.content_hash, new) for name, entry in documents.items()}
-    passages = {
-        encoder.spec.name: sum(
-            entry.chunks
-            for name, entry in documents.items()
-            if not all(file(home, encoder.fingerprint, keys[name]).exists() for file in (vectors_file, norms_file))
-        )
-        for encoder in new.encoders
-    }
-    to_cut = [name for name in documents if not is_whole(document_folder(home, keys[name]))]
-    reader = reader_of(settings)
-    to_read = [name for name in to_cut if _to_read_again(home, reader, documents[name])]
-    changes = tuple(_changes(old, new))
-    plan = ReindexPlan(old.id, new.id, changes, len(documents), len(to_read), len(to_cut) - len(to_read), passages)
-    return plan, to_read
-
-
-def reindex(home: Home, settings: IndexSettings, progress: Progress) -> ReindexReport:
-    """Build the configured generation from the served documents and publish it.
-
-    Query-encoder versions stay with encoders whose document side is the same; the others start untrained.
+    Query-encoder versions stay with encoders whose document side is the same; the others start untrained. Raises
+    LockedHomeError when another re-index runs.
     """
+    rule = rule or ReindexSettings()
     started = time.monotonic()
-    with home.exclusive():
-        remove_partials(home.documents)
-        plan, to_read = _plan(home, settings)
-        release = served(home)
-        generation = plan_generation(home, settings)
-        documents = read_documents(home, release.generation, release.content)
-        again = {name: documents[name] for name in to_read}
-        read, unread = _read_again(home, settings, generation, again, progress)
-        rest = {name: entry for name, entry in documents.items() if name not in read}
-        cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
-        keys = {name: entry.key for name, entry in cut.items()}
-        embedded = embed_documents(home, generation, keys, listed_keys(home), progress)
-        embedded += add_missing_norms(home, generation, keys, progress)
-        save_generation(home, generation)
-        following = _release(home, release, generation)
-        content = write_content(home, generation, settings, None, cut, (), progress, following.geometry)
-        write_documents(home, generation.id, content, cut)
-        published = publish(home, replace(following, content=content))
-    chunks = sum(entry.chunks for entry in cut.values())
-    return ReindexReport(plan, published.id, chunks, embedded, unread, time.monotonic() - started)
+    with home.reindexing(_SECONDS_TO_START):
+        with suppress(LockedHomeError), home.exclusive():  # no ingest is writing now: what is partial is nobody's
+            for folder in (home.documents, home.vectors, home.generations):
+                remove_partials(folder)
+        plan = plan_reindex(home, settings)
+        builder = Builder(home, settings, plan_generation(home, settings), progress)
+        begin(home, plan.generation)
+        builder.prepare(served(home))
+        if plan.generation == served(home).generation:
+            # Ingests write contents of the same generation: they wait, but for the embedding, which is done.
+            with home.exclusive(_LONGEST_WAIT):
+                outcome = _build_and_check(builder, rule, judge)
+                switched = None if outcome.reasons else _switch(builder)
+        else:
+            outcome = _build_and_check(builder, rule, judge)
+            switched = None if outcome.reasons else _switch_when_even(builder)
+        removed: list[str] = []
+        held: list[str] = []
+        if switched is None:
+            refuse(home, outcome.reasons)
+        else:
+            end(home)
+            with home.exclusive(_LONGEST_WAIT):
+                keep_recent(home, builder.generation, settings, switched.release.content, None)
+                removed, held = remove_old_generations(home, settings, rule.keep_generations)
+    return ReindexReport(
+        plan=plan,
+        release=served(home).id,
+        published=switched is not None,
+        reasons=outcome.reasons,
+        chunks=sum(entry.chunks for entry in builder.documents.values()),
+        embedded=builder.embedded,
+        brought_after=switched.brought_after if switched else 0,
+        checked=outcome.checked,
+        judged=outcome.judged,
+        unread=builder.unread,
+        seconds=time.monotonic() - started,
+        switch_seconds=switched.seconds if switched else 0.0,
+        removed=removed,
+        held=held,
+    )
 
 
-def cut_stored(
-    home: Home,
-    settings: IndexSettings,
-    generation: Generation,
-    documents: Mapping[str, IndexedDocument],
-    progress: Progress,
-) -> dict[str, IndexedDocument]:
-    """Cut stored documents as ``generation`` says, and keep them under it; return them as they are there."""
-    counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
-    chunk_settings = ChunkSettings(**generation.chunk_settings)
-    cut: dict[str, IndexedDocument] = {}
-    for number, (name, entry) in enumerate(documents.items(), start=1):
-        key = document_key(name, entry.content_hash, generation)
-        if not is_whole(document_folder(home, key)):
-            document, _ = load(document_folder(home, entry.key))
-            chunks = chunk(document, chunk_settings, counter)
-            with write_artifact(document_folder(home, key)) as partial:
-                save(partial, document, chunks)
-                summary = read_json(document_folder(home, entry.key) / MANIFEST)
-                totals = account(document, chunks).totals
-                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})
-        summary = read_json(document_folder(home, key) / MANIFEST)
-        cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
-        progress("cutting", number, len(documents))
-    return cut
+@dataclass(frozen=True)
+class _Outcome:
+    checked: Checked
+    judged: Judged | None
+    reasons: tuple[str, ...]
 
 
-def _read_again(
-    home: Home,
-    settings: IndexSettings,
-    generation: Generation,
-    documents: Mapping[str, IndexedDocument],
-    progress: Progress,
-) -> tuple[dict[str, IndexedDocument], dict[str, str]]:
-    """Read documents that an older reader made from their files; return them, and why some could not be read."""
-    sources = {name: Path(entry.source) for name, entry in documents.items()}
-    hashes = {name: entry.content_hash for name, entry in documents.items()}
-    read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
-    read = {name: replace(entry, formerly=documents[name].formerly) for name, entry in read.items()}
-    return read, {entry.document: entry.reason for entry in unread}
+@dataclass(frozen=True)
+class _Switched:
+    release: Release
+    brought_after: int
+    seconds: float
 
 
-def _to_read_again(home: Home, reader: int | str, entry: IndexedDocument) -> bool:
-    """Tell whether another reader made what is stored of a document, and its file is there with the same bytes."""
-    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == reader:
-        return False
-    try:
-        return sha256_file(Path(entry.source)) == entry.content_hash
-    except OSError:
-        return False
+def _build_and_check(builder: Builder, rule: ReindexSettings, judge: Judge | None) -> _Outcome:
+    """Write the first content and look whether it may be served."""
+    release = served(builder.home)
+    following = _follow(builder, release)
+    builder.progress("checking", 0, 1)
+    checked = check(builder.home, builder.settings, builder.generation, builder.documents, following.content)
+    reasons = checked.failures(len(builder.source), rule.minimum_recall)
+    judged = judge(release, following) if judge and not reasons else None
+    if judged and judged.worse:
+        reasons.append(judged.worse)
+    builder.progress("checking", 1, 1)
+    return _Outcome(checked, judged, tuple(reasons))
 
 
-def _release(home: Home, old: Release, generation: Generation) -> Release:
+def _switch_when_even(builder: Builder) -> _Switched:
+    """Bring after what changed, without the writer's lock while it is much, and publish."""
+    brought = 0
+    for left in reversed(range(_ROUNDS)):
+        release = served(builder.home)
+        brought += _number_changed(builder, release)
+        _follow(builder, release)
+        with builder.home.exclusive(_LONGEST_WAIT):
+            changed, _ = builder.changed(served(builder.home))
+            if not left or sum(entry.chunks for entry in changed.values()) <= _PASSAGES_AT_THE_SWITCH:
+                switched = _switch(builder)
+                return replace(switched, brought_after=brought + switched.brought_after)
+    raise RuntimeError("unreachable: the last round switches")
+
+
+def _switch(builder: Builder) -> _Switched:
+    """Bring after what is left and publish. The caller holds the writer's lock."""
+    started = time.monotonic()
+    release = served(builder.home)
+    brought = _number_changed(builder, release)
+    published = publish(builder.home, _follow(builder, release))
+    return _Switched(published, brought, time.monotonic() - started)
+
+
+def _number_changed(builder: Builder, release: Release) -> int:
+    changed, gone = builder.changed(release)
+    return len(changed) + len(gone)
+
+
+def _follow(builder: Builder, release: Release) -> Release:
+    """Bring the content to the documents of ``release``; return what would be served in its place."""
+    following = _following(builder.home, release, builder.generation)
+    return replace(following, content=builder.follow(release, following.geometry))
+
+
+def _following(home: Home, old: Release, generation: Generation) -> Release:
     """Return the release of the new generation that follows the old one; its content is still to be written."""
     fingerprints = {part.spec.name: part.fingerprint for part in read_generation(home, old.generation).encoders}
     fresh = first_release(generation, 0, f"re-index of {old.id}")
     same = {part.spec.name for part in generation.encoders if fingerprints.get(part.spec.name) == part.fingerprint}
     versions = {name: old.encoders[name] if name in same else BASE for name in generation.names}
     geometry = {name: found for name, found in old.geometry.items() if name in same}
-    same_sources = set(fresh.fusion.weights) == set(old.fusion.weights)
-    fusion = old.fusion if same_sources else fresh.fusion
+    known = all(source in old.fusion.weights for source in fresh.fusion.weights)
+    left = {
+        source: weight for source, weight in old.fusion.weights.items() if source not in fingerprints or source in same
+    }
+    fusion = replace(old.fusion, weights=left) if known else fresh.fusion
     return replace(fresh, encoders=versions, reranker=old.reranker, fusion=fusion, geometry=geometry)
-
-
-def _changes(old: Generation, new: Generation) -> list[str]:
-    """Say in words what differs between two generations."""
-    changes = []
-    if old.chunking != new.chunking:
-        before, after = old.chunk_settings, new.chunk_settings
-        differing = [f"{key} {before.get(key)} → {after[key]}" for key in after if before.get(key) != after[key]]
-        changes.append("chunking: " + (", ".join(differing) or "reader or tokenizers"))
-    encoders_before = {part.spec.name: part.fingerprint for part in old.encoders}
-    encoders_after = {part.spec.name: part.fingerprint for part in new.encoders}
-    changes += [f"encoder {name} is new" for name in encoders_after.keys() - encoders_before.keys()]
-    changes += [f"encoder {name} goes" for name in encoders_before.keys() - encoders_after.keys()]
-    both = encoders_before.keys() & encoders_after.keys()
-    changes += [f"encoder {name} changed" for name in both if encoders_before[name] != encoders_after[name]]
-    return sorted(changes)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from indexing.fusion import Run, fuse
 from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
 from indexing.geometry import Geometry
 from indexing.geometry_search import nearest_by_geometry
+from indexing.holds import hold
 from indexing.home import Home, SpecmineError
 from indexing.hyperbolic import hyperbolic_name, hyperbolic_run, measured_geometry
 from indexing.passages import Passages
@@ -111,22 +112,37 @@ class Searcher:
     """One release, open for searching."""
 
     def __init__(
-        self, home: Home, settings: IndexSettings, release: Release, generation: Generation, reader: Reader
+        self,
+        home: Home,
+        settings: IndexSettings,
+        release: Release,
+        generation: Generation,
+        reader: Reader,
+        held: BinaryIO | None = None,
     ) -> None:
         self._home = home
         self._settings = settings
         self._reader = reader
+        self._held = held
         self._last_embedded: dict[str, tuple[list[str], Embedded]] = {}
         self.release = release
         self.generation = generation
 
     @classmethod
     def open(cls, home: Home, settings: IndexSettings, release: Release | None = None) -> Searcher:
-        """Open ``release``, or the served one. Raises SpecmineError when nothing is indexed."""
+        """Open ``release``, or the served one. Raises SpecmineError when nothing is indexed.
+
+        Until it is closed, nothing of the release is removed.
+        """
         release = release or served(home)
         generation = read_generation(home, release.generation)
-        reader = open_store(home, generation, settings.qdrant).reader(release.content)
-        return cls(home, settings, release, generation, reader)
+        held = hold(home.generations / generation.id)
+        try:
+            reader = open_store(home, generation, settings.qdrant).reader(release.content)
+        except BaseException:
+            held.close()
+            raise
+        return cls(home, settings, release, generation, reader, held)
 
     @cached_property
     def encoders(self) -> dict[str, QueryEncoder]:
@@ -448,6 +464,8 @@ class Searcher:
     def close(self) -> None:
         """Release files and connections."""
         self._reader.close()
+        if self._held is not None:
+            self._held.close()
 
 
 def _one_per_clause(ranking: Mapping[str, float], clause_of: Callable[[str], Hashable]) -> dict[str, float]:

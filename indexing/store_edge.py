@@ -18,6 +18,7 @@ import qdrant_edge as edge
 
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
+from indexing.holds import hold, remove_unless_held
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
@@ -78,13 +79,13 @@ class EdgeStore:
         folder = self._folder / str(content)
         if not is_whole(folder):
             raise SpecmineError(f"content {content} of the index is gone from {self._folder}: run `specmine reindex`")
-        return EdgeReader(folder / _SHARD)
+        return EdgeReader(folder)
 
     def keep(self, contents: Collection[int]) -> None:
         """See ``indexing.stores.Store.keep``."""
         for folder in self._folder.iterdir() if self._folder.exists() else ():
             if folder.name.isdigit() and int(folder.name) not in contents:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_unless_held(folder)
 
     def _copy(self, base: int, path: Path) -> edge.EdgeShard:
         shutil.copytree(self._folder / str(base) / _SHARD, path)
@@ -92,10 +93,11 @@ class EdgeStore:
 
 
 class EdgeReader:
-    """One content of the embedded store, open for searching."""
+    """One content of the embedded store, open for searching. It is not removed before it is closed."""
 
-    def __init__(self, path: Path) -> None:
-        self._shard = edge.EdgeShard.load(str(path))
+    def __init__(self, folder: Path) -> None:
+        self._held = hold(folder)
+        self._shard = edge.EdgeShard.load(str(folder / _SHARD))
 
     def count(self) -> int:
         """See ``indexing.stores.Reader.count``."""
@@ -162,6 +164,7 @@ class EdgeReader:
     def close(self) -> None:
         """See ``indexing.stores.Reader.close``."""
         self._shard.close()
+        self._held.close()
 
 
 def _queries(vectors: QueryVectors) -> Iterator[tuple[str, edge.Query]]:

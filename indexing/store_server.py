@@ -53,6 +53,9 @@ class ServerStore:
     def write(self, content: int, base: int | None, batches: Iterable[PointBatch], replaced: Collection[str]) -> None:
         """See ``indexing.stores.Store.write``."""
         exists = self._client.collection_exists(self._collection)
+        anew = exists and base is None and bool(self._written())
+        if anew:  # whole contents are searched: the new one takes the place of all that the last of them holds
+            base = self._written()[-1]
         if exists:
             self._clear_after(base or 0)
         for batch in batches:
@@ -62,13 +65,14 @@ class ServerStore:
             self._upsert(content, batch)
         if not exists:
             raise SpecmineError("an index without any document cannot be written")
-        if replaced:
+        if replaced or anew:
+            of_them = models.FieldCondition(key="document", match=models.MatchAny(any=sorted(replaced)))
             self._client.set_payload(
                 self._collection,
                 {_DIED: content},
                 models.Filter(
                     must=[
-                        models.FieldCondition(key="document", match=models.MatchAny(any=sorted(replaced))),
+                        *([] if anew else [of_them]),
                         models.FieldCondition(key=_BORN, range=models.Range(lt=content)),
                     ],
                     must_not=[models.FieldCondition(key=_DIED, range=models.Range(lt=content))],

@@ -114,7 +114,7 @@ class Store(Protocol):
         ...
 
     def keep(self, contents: Collection[int]) -> None:
-        """Remove every content but these."""
+        """Remove every content but these, and those that a reader of the embedded store has open."""
         ...
 
 

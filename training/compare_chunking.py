@@ -19,7 +19,7 @@ from chunking.document import as_shown
 from evaluation.coverage import span_coverage
 from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import groups
-from evaluation.measures import MEASURES, Measures, measure
+from evaluation.measures import Measures, measure, over
 from evaluation.projection import Projection, project
 from evaluation.significance import holm
 from evaluation.verdict import Comparison, compare
@@ -203,7 +203,7 @@ def _rows(
     rows = []
     for run in _runs(measured):
         for name, entry in measured.items():
-            values = _over(entry.runs[run], judged).per_query
+            values = over(entry.runs[run], judged).per_query
             covered = entry.coverage[run]
             row: dict[str, Any] = {"run": run, "splitter": name}
             row |= {shown: _mean([values[query][key] for query in judged]) for shown, key in _SHOWN.items()}
@@ -221,10 +221,10 @@ def _tests(
     """Compare every chunking with the first, for each run; p-values are Holm's over all of these comparisons."""
     found: list[tuple[str, str, Comparison]] = []
     for run in _runs(measured):
-        before = _over(measured[first].runs[run], judged)
+        before = over(measured[first].runs[run], judged)
         for name, entry in measured.items():
             if name != first:
-                after = _over(entry.runs[run], judged)
+                after = over(entry.runs[run], judged)
                 found.append((run, name, compare(before, after, of_query, TESTED, _LEVEL)))
     adjusted = holm([test.p_value for _, _, test in found])
     return [
@@ -236,14 +236,6 @@ def _tests(
 def _runs(measured: Mapping[str, _Measured]) -> list[str]:
     """Return the names of the runs: every encoder, BM25 and the fusion."""
     return list(next(iter(measured.values())).runs)
-
-
-def _over(measures: Measures, queries: Sequence[str]) -> Measures:
-    """Return the measures over ``queries``: 0 for those that were not measured."""
-    nothing = dict.fromkeys(MEASURES, 0.0)
-    per_query = {query: measures.per_query.get(query, nothing) for query in queries}
-    mean = {name: _mean([values[name] for values in per_query.values()]) for name in MEASURES}
-    return Measures(per_query, mean, measures.excluded)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -308,3 +308,15 @@ def test_two_processes_read_one_embedded_content(tmp_path: Path) -> None:
     command = [sys.executable, "-c", READ_ELSEWHERE, str(tmp_path / "contents")]
     other = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (reader.count(), other.stdout.strip()) == (8, "8")
+
+
+def test_a_content_written_anew_takes_the_place_of_all_and_disturbs_no_reader(open_store: OpenStore) -> None:
+    first, second = make_batch(["d1", "d2"], seed=1), make_batch(["d2", "d3"], seed=2)
+    open_store().write(1, None, [first], ())
+    before = open_store().reader(1)
+    ids = [chunk.id for chunk in first.chunks]
+    open_store().write(2, None, [second], ())
+    assert (before.count(), set(before.chunks(ids))) == (16, set(ids))
+    after = open_store().reader(2)
+    assert (after.count(), set(dict(after.vectors("alpha")))) == (16, {chunk.id for chunk in second.chunks})
+    assert open_store().reader(1).count() == 16

@@ -1,0 +1,95 @@
+"""Documents that are kept under one generation, kept under another as well: cut anew, or read again.
+
+They are cut as they were read and stored, so files that have gone since are not lost. Those that an older reader made
+are read again, where the file of the same bytes is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from chunking.accounting import account
+from chunking.document import sha256_file
+from chunking.splitters import ChunkSettings, chunk
+from chunking.stored import load, save
+from chunking.tokens import TokenCounter
+from indexing.embedding import Progress
+from indexing.generations import Generation, IndexedDocument, document_folder
+from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
+from indexing.models import tokenizer_file
+from indexing.reading import document_key, read_and_keep, reader_of
+from indexing.settings import IndexSettings
+
+
+def not_kept(home: Home, generation: Generation, documents: Mapping[str, IndexedDocument]) -> list[str]:
+    """Return the documents that are not kept under ``generation`` yet."""
+    return [
+        name
+        for name, entry in documents.items()
+        if not is_whole(document_folder(home, document_key(name, entry.content_hash, generation)))
+    ]
+
+
+def to_read_again(home: Home, reader: int | str, entry: IndexedDocument) -> bool:
+    """Tell whether another reader made what is stored of a document, and its file is there with the same bytes."""
+    if read_json(document_folder(home, entry.key) / MANIFEST).get("reader") == reader:
+        return False
+    try:
+        return sha256_file(Path(entry.source)) == entry.content_hash
+    except OSError:
+        return False
+
+
+def keep_under(
+    home: Home,
+    settings: IndexSettings,
+    generation: Generation,
+    documents: Mapping[str, IndexedDocument],
+    progress: Progress,
+) -> tuple[dict[str, IndexedDocument], dict[str, str]]:
+    """Keep documents under ``generation``; return them as they are there, and why some could not be read again.
+
+    What is stored of those is cut.
+    """
+    reader = reader_of(settings)
+    again = {
+        name: documents[name]
+        for name in not_kept(home, generation, documents)
+        if to_read_again(home, reader, documents[name])
+    }
+    sources = {name: Path(entry.source) for name, entry in again.items()}
+    hashes = {name: entry.content_hash for name, entry in again.items()}
+    read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
+    read = {name: replace(entry, formerly=documents[name].formerly) for name, entry in read.items()}
+    rest = {name: entry for name, entry in documents.items() if name not in read}
+    cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
+    return cut, {entry.document: entry.reason for entry in unread}
+
+
+def cut_stored(
+    home: Home,
+    settings: IndexSettings,
+    generation: Generation,
+    documents: Mapping[str, IndexedDocument],
+    progress: Progress,
+) -> dict[str, IndexedDocument]:
+    """Cut stored documents as ``generation`` says, and keep them under it; return them as they are there."""
+    counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
+    chunk_settings = ChunkSettings(**generation.chunk_settings)
+    cut: dict[str, IndexedDocument] = {}
+    for number, (name, entry) in enumerate(documents.items(), start=1):
+        key = document_key(name, entry.content_hash, generation)
+        if not is_whole(document_folder(home, key)):
+            document, _ = load(document_folder(home, entry.key))
+            chunks = chunk(document, chunk_settings, counter)
+            with write_artifact(document_folder(home, key)) as partial:
+                save(partial, document, chunks)
+                summary = read_json(document_folder(home, entry.key) / MANIFEST)
+                totals = account(document, chunks).totals
+                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})
+        summary = read_json(document_folder(home, key) / MANIFEST)
+        cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
+        progress("cutting", number, len(documents))
+    return cut
