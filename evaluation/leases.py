@@ -152,6 +152,11 @@ class Leases:
             except CatalogueError:  # the database may be back before the lease expires
                 continue
 
+    def now(self) -> float:
+        """Return the database's time, in seconds since 1970."""
+        with self._catalogue.transaction(writes=False) as connection:
+            return self._now(connection)
+
     def held(self) -> list[Lease]:
         """Return the leases that were not given back, dead or alive, the oldest first."""
         with self._catalogue.transaction(writes=False) as connection:

@@ -16,4 +16,6 @@ def checks(console: Console, result: Mapping[str, Any]) -> None:
     for check in result["checks"]:
         colour = _COLOURS[check["outcome"]]
         told = f"{escape(check['name'])}: {escape(check['message'])}"
-        console.print(f"[{colour}]{check['outcome']:>7}[/{colour}]  {told}")
+        console.print(f"[{colour}]{check['outcome']:>7}[/{colour}]  {told}", soft_wrap=True)
+        if check["mend"]:
+            console.print(f"         [bold]→ {escape(check['mend'])}[/bold]", soft_wrap=True)
