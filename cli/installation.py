@@ -33,6 +33,21 @@ def demo(*, profile: str | None = None, session: Given) -> None:
     session.emit(result, lambda console: show.told(console, result, settings.promotion.level))
 
 
+def deploy(*, pool: str = "specmine", session: Given) -> None:
+    """Register all flows for workers, with the schedules of the configuration, and say what changed.
+
+    Parameters
+    ----------
+    pool
+        The process work pool that the workers look at; it is made where it is missing.
+    """
+    from cli.show import deploy as show
+    from flows.deploy import deploy as put_all
+
+    result = put_all(session.settings(), pool)
+    session.emit(result, lambda console: show.deployed(console, result))
+
+
 def serve(*, session: Given) -> None:
     """Serve all flows from this process, with the schedules of the configuration. Needs a Prefect API."""
     from cli.show.tables import table

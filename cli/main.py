@@ -52,6 +52,7 @@ COMMANDS = (
     models,
     installation.doctor,
     installation.demo,
+    installation.deploy,
     installation.serve,
 )
 

@@ -240,6 +240,20 @@ class Catalogue:
             rows = connection.execute(statement).all()
         return [RunRecord(r.id, r.stage, r.status, r.started, r.seconds, json.loads(r.summary)) for r in rows]
 
+    def done_by(self, key: str) -> str | None:
+        """Return the run that has done what ``key`` stands for, None where none has."""
+        with self._read() as connection:
+            return connection.scalar(sa.select(tables.done.c.flow_run).where(tables.done.c.key == key))
+
+    def record_done(self, key: str, flow_run: str) -> None:
+        """Record that a run has done what ``key`` stands for, where none has before; forget what is a year old."""
+        now = datetime.now(UTC)
+        with self._write() as connection:
+            connection.execute(sa.delete(tables.done).where(tables.done.c.time < _iso(now - timedelta(days=366))))
+            known = connection.scalar(sa.select(tables.done.c.key).where(tables.done.c.key == key))
+            if known is None:
+                _insert(connection, tables.done, [{"key": key, "flow_run": flow_run, "time": _iso(now)}])
+
     def record_measures(self, release: str, split: str, runs: Mapping[str, Mapping[str, float]]) -> None:
         """Add the mean measures (run name → measure → value) of a release on a split; earlier ones are kept."""
         check_split(split)

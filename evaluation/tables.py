@@ -125,13 +125,12 @@ leases = sa.Table(
     sa.Column("expires", sa.Float, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
 )
-once = sa.Table(
-    "once",
+done = sa.Table(
+    "done",
     METADATA,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("flow_run", sa.Text, nullable=False),
-    sa.Column("time", sa.Text, nullable=False),
-    sa.Column("done", sa.Boolean, nullable=False),
+    sa.Column("time", sa.Text, nullable=False, index=True),
 )
 
 

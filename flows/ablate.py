@@ -7,11 +7,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, trainings
+from flows.once import once
 from flows.runs import log_progress, settings_of
 from flows.sweep import in_tasks
 
 
 @flow(name="ablate")
+@once
 def ablate(seeds: int = 3, encoder: str | None = None, workers: int = 2, config: str | None = None) -> dict[str, Any]:
     """Train without each part of [train] and of the ledger in turn, and say what each part is worth.
 

@@ -7,19 +7,23 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="evaluate")
-def evaluate(split: str = "test", config: str | None = None) -> dict[str, Any]:
+@once
+def evaluate(split: str = "", config: str | None = None) -> dict[str, Any]:
     """Measure the served release on the judged queries of a split.
 
     Args:
-        split: train, dev, test or guard.
+        split: train, dev, test or guard; test when empty, or dev where there is no test query.
         config: the configuration file; specmine.toml in the working directory when empty.
     """
-    report = measure_release(split, config)
+    report = measure_release(split or stages.held_out_split(settings_of(config)), config)
     artifacts.evaluation(report)
+    call_for_what_follows("evaluate", report, settings_of(config))
     return report
 
 

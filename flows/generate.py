@@ -7,10 +7,12 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="generate")
+@once
 def generate(
     generators: list[str] | None = None,
     per_document: int | None = None,

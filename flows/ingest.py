@@ -8,10 +8,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
 
 
 @flow(name="ingest")
+@once
 def ingest(paths: list[str] | None = None, prune: bool = False, config: str | None = None) -> dict[str, Any]:
     """Bring documents into the index and publish it.
 
@@ -22,6 +25,7 @@ def ingest(paths: list[str] | None = None, prune: bool = False, config: str | No
     """
     report = ingest_documents(paths or [], prune, config)
     artifacts.ingest_summary(report)
+    call_for_what_follows("ingest", report, settings_of(config))
     return report
 
 

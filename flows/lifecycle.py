@@ -10,11 +10,13 @@ from flows import stages
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.mine import mine
+from flows.once import once
 from flows.retrain import retrain
 from flows.runs import settings_of
 
 
 @flow(name="lifecycle")
+@once
 def lifecycle(paths: list[str] | None = None, prune: bool = False, config: str | None = None) -> dict[str, Any]:
     """Ingest, mine, retrain and evaluate, in this order; each is a flow run of its own below this one.
 

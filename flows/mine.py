@@ -7,10 +7,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="mine")
+@once
 def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
     """Mine hard negatives for the training queries.
 
@@ -19,7 +22,9 @@ def mine(config: str | None = None, like: str | None = None) -> dict[str, Any]:
         like: a ledger to make again, with its settings and on its release.
     """
     report = mine_negatives(config, like)
-    return {**report, "report": draw_ledger(report, config)}
+    report = {**report, "report": draw_ledger(report, config)}
+    call_for_what_follows("mine", report, settings_of(config))
+    return report
 
 
 @task(name="mine negatives", retry_condition_fn=can_succeed_later, **RETRIES)

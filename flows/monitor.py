@@ -7,10 +7,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="monitor")
+@once
 def monitor(config: str | None = None) -> dict[str, Any]:
     """Compare the served release with the one before it; where it has fallen below, serve that one again.
 
@@ -19,6 +22,7 @@ def monitor(config: str | None = None) -> dict[str, Any]:
     """
     report = watch_release(config)
     artifacts.monitoring(report)
+    call_for_what_follows("monitor", report, settings_of(config))
     return report
 
 

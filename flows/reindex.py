@@ -7,10 +7,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, reindexing
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import REINDEX, RETRIES, can_succeed_later, index_writer, log_progress, settings_of
 
 
 @flow(name="reindex")
+@once
 def reindex(config: str | None = None) -> dict[str, Any]:
     """Cut and embed the indexed documents anew under the present configuration, and publish what is no worse.
 
@@ -19,6 +22,7 @@ def reindex(config: str | None = None) -> dict[str, Any]:
     """
     report = build_generation(config)
     artifacts.reindex_summary(report)
+    call_for_what_follows("reindex", report, settings_of(config))
     return report
 
 

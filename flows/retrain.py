@@ -7,11 +7,14 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.reports.similarity_pictures import similarity_histograms
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="retrain")
+@once
 def retrain(config: str | None = None) -> dict[str, Any]:
     """Retrain the query encoders on the newest ledger; publish what is proven better.
 
@@ -19,7 +22,9 @@ def retrain(config: str | None = None) -> dict[str, Any]:
         config: the configuration file; specmine.toml in the working directory when empty.
     """
     report = retrain_encoders(config)
-    return draw_verdicts(report, config)
+    report = draw_verdicts(report, config)
+    call_for_what_follows("retrain", report, settings_of(config))
+    return report
 
 
 @task(name="retrain encoders", retry_condition_fn=can_succeed_later, **RETRIES)

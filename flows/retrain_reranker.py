@@ -7,10 +7,13 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
+from flows.events import call_for_what_follows
+from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
 
 @flow(name="retrain_reranker")
+@once
 def retrain_reranker(config: str | None = None) -> dict[str, Any]:
     """Retrain the re-ranker on the newest ledger; publish it where it is proven better.
 
@@ -19,6 +22,7 @@ def retrain_reranker(config: str | None = None) -> dict[str, Any]:
     """
     report = train_and_judge(config)
     draw_verdict(report)
+    call_for_what_follows("retrain_reranker", report, settings_of(config))
     return report
 
 

@@ -22,6 +22,7 @@ from chunking.readers import ReadLimits
 from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
+from flows.chain_settings import ChainSettings
 from flows.run_settings import RunSettings
 from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     reindex: ReindexSettings = Field(default_factory=ReindexSettings)
     schedules: Schedules = Field(default_factory=Schedules)
     runs: RunSettings = Field(default_factory=RunSettings)
+    chain: ChainSettings = Field(default_factory=ChainSettings)
     sources: SourcesTable = Field(default_factory=SourcesTable)
 
     _file: Path | None = None

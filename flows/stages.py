@@ -19,6 +19,7 @@ from evaluation.catalogue import Catalogue, Decision
 from evaluation.judgements import Judgement, Query, follow_renames, training_splits
 from evaluation.measures import Measures
 from evaluation.projection import Projection, project
+from flows.lessons import lessons
 from flows.settings import Settings
 from flows.stage_runs import logged
 from indexing.generations import present_names, read_generation
@@ -103,6 +104,7 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
             raise SpecmineError(f"ledger {model['id']} cannot be made again: {error}") from None
     with logged(settings, "mine") as summary, opened(settings, release) as searcher, catalogue(settings) as book:
         renamed = present_names(searcher.documents)
+        learned_from = lessons(book, mining.synthetic)
         decisions = decisions_in_force(book, renamed)
         queries, projection = learned(searcher, book, mining.synthetic, decisions)
         book.forget_searches(settings.search.log_days)
@@ -111,7 +113,7 @@ def mine(settings: Settings, tell: Tell, like: str | None = None) -> dict[str, A
         report = mine_negatives(
             searcher, queries, projection, searcher.cross_encoder, mining, home, decisions, tell, feedback
         )
-        summary.update(report.as_json())
+        summary.update(report.as_json(), lessons=learned_from)
         if model is not None:
             made = read_manifest(home, report.ledger)
             differs = {name: {"before": was, "after": now} for name, (was, now) in differing(model, made).items()}

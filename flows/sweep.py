@@ -11,6 +11,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ProcessPoolTaskRunner
 
 from flows import artifacts, trainings
+from flows.once import once
 from flows.runs import log_progress, settings_of
 from flows.stages import Tell
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @flow(name="sweep")
+@once
 def sweep(
     space: str,
     trials: int = 20,

@@ -10,7 +10,7 @@ from flows.schedules import Schedules
 
 
 def test_every_flow_is_served_deployed_and_can_have_a_schedule(prefect_home: Path) -> None:
-    from flows.serve import FLOWS
+    from flows.deployed import FLOWS
 
     deployed = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert [entry["entrypoint"] for entry in deployed] == [f"flows.{name}.{name}" for name in FLOWS]

@@ -1,0 +1,45 @@
+"""What the end of a flow calls for, told to Prefect as events: ``specmine.wanted.FLOW``, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+
+from flows.chain import following
+from flows.settings import Settings
+
+WANTED = "specmine.wanted."
+INSTALLATION = "specmine.installation"
+"""The resource of every event: what it is about."""
+
+
+def call_for_what_follows(flow: str, report: Mapping[str, Any], settings: Settings) -> dict[str, str]:
+    """Emit an event for each flow that the end of this one calls for; return them with the reasons.
+
+    A run that is a part of another emits none: that one says what comes next. What goes wrong here is a warning, for
+    the work itself is done.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.parent_task_run_id is not None:
+        return {}
+    log = get_run_logger()
+    try:
+        wanted = following(flow, report, settings)
+        for name, reason in wanted.items():
+            related = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
+            emit_event(
+                f"{WANTED}{name}",
+                {"prefect.resource.id": INSTALLATION, "prefect.resource.name": str(settings.file or "specmine")},
+                related=related,
+                payload={"after": flow, "reason": reason},
+            )
+            log.info("calling for %s: %s", name, reason)
+    except Exception as error:
+        log.warning("what follows %s was not called for: %s", flow, error)
+        return {}
+    return wanted
