@@ -54,6 +54,11 @@ def load_text(directory: Path) -> str:
     return (directory / "text.txt").read_bytes().decode()
 
 
+def text_bytes(directory: Path) -> int:
+    """Return how long the document's text is, in bytes of UTF-8, without reading it."""
+    return (directory / "text.txt").stat().st_size
+
+
 def load_chunks(directory: Path) -> list[Chunk]:
     """Read the chunks alone."""
     with (directory / _CHUNKS).open(encoding="utf-8", newline="\n") as file:

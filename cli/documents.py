@@ -56,18 +56,17 @@ def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given)
     prefect
         Run as a flow, or not; by default when a Prefect API is configured.
     """
-    from cli.show.tables import values
+    from cli.show import reindexing as show
     from flows import reindexing
 
     settings = session.settings()
     if plan:
         result = reindexing.plan(settings)
-    else:
-        result = flow_or_stage(
-            session, settings, prefect, "reindex", {}, lambda tell: reindexing.reindex(settings, tell)
-        )
-    session.emit(result, lambda console: values(console, "re-index", result))
-    if not plan and not result["published"]:
+        session.emit(result, lambda console: show.plan(console, result))
+        return
+    result = flow_or_stage(session, settings, prefect, "reindex", {}, lambda tell: reindexing.reindex(settings, tell))
+    session.emit(result, lambda console: show.done(console, result))
+    if not result["published"]:
         session.log(f"not published, {result['release']} stays served: {'; '.join(result['reasons'])}")
         session.status = 1
 

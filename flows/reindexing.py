@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flows.settings import Settings
@@ -10,10 +11,16 @@ from flows.stages import Tell, catalogue
 
 
 def plan(settings: Settings) -> dict[str, Any]:
-    """Return what a re-index would do."""
+    """Return what a re-index would do, what that would take, and how wrong earlier estimates were."""
+    from indexing.reindex_estimate import estimate_reindex, past_errors
     from indexing.reindex_plan import plan_reindex
 
-    return plan_reindex(settings.open_home(), settings.index()).as_json()
+    home, index, rule = settings.open_home(), settings.index(), settings.reindex
+    found = plan_reindex(home, index).as_json()
+    with catalogue(settings) as book:
+        work, estimate = estimate_reindex(home, index, rule, len(book.queries(rule.split)))
+    past = [asdict(one) for one in past_errors(home)]
+    return {**found, "work": work.as_json(), "estimate": estimate.as_json(), "past": past}
 
 
 def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
@@ -24,5 +31,6 @@ def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     home, index, rule = settings.open_home(), settings.index(), settings.reindex
     with logged(settings, "reindex") as summary, catalogue(settings) as book:
         judge = judge_by_queries(home, index, book, rule, tell)
-        summary.update(build_anew(home, index, tell, rule, judge).as_json())
+        report = build_anew(home, index, tell, rule, judge, len(book.queries(rule.split)))
+        summary.update(report.as_json())
     return summary

@@ -25,6 +25,7 @@ from indexing.generations import (
 from indexing.geometry import Geometry
 from indexing.home import Home
 from indexing.hyperbolic import place
+from indexing.rates import Work, record
 from indexing.releases import BASE, Fusion, Release
 from indexing.settings import IndexSettings
 from indexing.stores import BM25, MoreVectors, PointBatch
@@ -48,8 +49,11 @@ def write_content(
     ``geometries`` are those of the release that will name it, by encoder.
     """
     content = next_content(home, generation.id)
-    store = open_store(home, generation, settings.qdrant)
-    store.write(content, base, _batches(home, generation, added, tell, geometries or {}), replaced)
+    store, work = open_store(home, generation, settings.qdrant), Work("writing")
+    with work.timed(sum(entry.chunks for entry in added.values())):
+        store.write(content, base, _batches(home, generation, added, tell, geometries or {}), replaced)
+    if base is None:  # what is copied from a base tells nothing of a passage
+        record(home, work)
     return content
 
 

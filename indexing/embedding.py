@@ -18,6 +18,7 @@ from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
 from indexing.models import encoder_fingerprint
+from indexing.rates import Work, record
 from indexing.vectors import load_norms, load_vectors
 
 # What a killed ingest embeds again at most, with one encoder.
@@ -64,12 +65,15 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
         missing = {name: key for name, key in keys.items() if not norms_file(home, encoder.fingerprint, key).exists()}
         if not missing:
             continue
-        loaded = _load(encoder, home)
+        loaded, work = load_encoder(encoder, home), Work("embedding", encoder.fingerprint)
         for number, key in enumerate(missing.values(), start=1):
             texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
-            _save(norms_file(home, encoder.fingerprint, key), loaded.embed_with_norms(texts)[1])
+            with work.timed(sum(map(len, texts))):
+                norms = loaded.embed_with_norms(texts)[1]
+            _save(norms_file(home, encoder.fingerprint, key), norms)
             embedded += len(texts)
             tell(f"norms of {encoder.spec.name}", number, len(missing))
+        record(home, work)
         gc.collect()
     return embedded
 
@@ -81,26 +85,32 @@ def _embed_with(
     stage = f"embedding with {encoder.spec.name}"
     total = sum(read_json(document_folder(home, key) / MANIFEST)["chunks"] for key in keys.values())
     done = embedded = 0
-    for batch in _batches(home, keys):
-        known = _known_vectors(home, encoder.fingerprint, old_keys, batch)
-        texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
-        if texts:
-            loaded = loaded or _load(encoder, home)
-            fresh, lengths = loaded.embed_with_norms(texts, _counting_from(done, stage, total, tell))
-            known.update(zip(map(_digest, texts), zip(fresh, lengths.tolist(), strict=True), strict=True))
-        for name, part in batch:
-            rows, norms = zip(*(known[_digest(text)] for text in part), strict=True) if part else ((), ())
-            matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
-            if None not in norms:
-                _save(norms_file(home, encoder.fingerprint, keys[name]), np.array(norms))
-            _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
-            done += len(part)
-        embedded += len(texts)
-        tell(stage, done, total)
+    whole, embedding = Work("vectors", encoder.fingerprint), Work("embedding", encoder.fingerprint)
+    with whole.timed(total):
+        for batch in _batches(home, keys):
+            known = _known_vectors(home, encoder.fingerprint, old_keys, batch)
+            texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
+            if texts:
+                with embedding.timed(sum(map(len, texts))):
+                    loaded = loaded or load_encoder(encoder, home)
+                    fresh, lengths = loaded.embed_with_norms(texts, _counting_from(done, stage, total, tell))
+                known.update(zip(map(_digest, texts), zip(fresh, lengths.tolist(), strict=True), strict=True))
+            for name, part in batch:
+                rows, norms = zip(*(known[_digest(text)] for text in part), strict=True) if part else ((), ())
+                matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
+                if None not in norms:
+                    _save(norms_file(home, encoder.fingerprint, keys[name]), np.array(norms))
+                _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
+                done += len(part)
+            embedded += len(texts)
+            tell(stage, done, total)
+    record(home, embedding)
+    record(home, whole.without(embedding))
     return embedded
 
 
-def _load(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
+def load_encoder(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
+    """Load a generation's document encoder. Raises SpecmineError when its weights are not those of the generation."""
     loaded = load_document_encoder(encoder.spec, home)
     if loaded.fingerprint != encoder.fingerprint:
         raise SpecmineError(f"the weights of encoder {encoder.spec.name!r} changed: run `specmine models verify`")

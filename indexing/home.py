@@ -14,6 +14,7 @@ Layout below the root::
                               not end has found
     releases/<id>.json        releases; CURRENT names the one that is served
     reports/                  what runs leave for people
+    measured/                 how long stages took, and what re-indexes were estimated at
     reindex.json              the re-index that was begun and is not published yet
     comparisons/              chunkings compared; scratch/ is there while they are. trainings/ has what sweeps tried
 
@@ -128,6 +129,11 @@ class Home:
     def comparisons(self) -> Path:
         """Comparisons of chunkings, and the indexes they need while they run."""
         return self._folder("comparisons")
+
+    @property
+    def measured(self) -> Path:
+        """What work took here."""
+        return self._folder("measured")
 
     @property
     def catalogue_url(self) -> str:

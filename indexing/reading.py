@@ -10,12 +10,14 @@ from chunking import docling_install
 from chunking.document import sha256_file
 from chunking.ocr import version as ocr_version
 from chunking.splitters import ChunkSettings
+from chunking.stored import text_bytes
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
 from indexing.embedding import Progress
 from indexing.generations import Generation, GenerationEncoder, IndexedDocument, document_folder, fingerprint_of
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
+from indexing.rates import Work, record
 from indexing.settings import IndexSettings
 
 # Bump when a reader changes what it makes of the same bytes.
@@ -87,21 +89,25 @@ def read_and_keep(
     unread: list[Quarantined] = []
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
-    for outcome in read_and_chunk_all(
-        jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
-    ):
-        name = outcome.job.document_id
-        if isinstance(outcome, Unread):
-            tried = trial(settings, reader, hashes[name])
-            unread.append(
-                Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
-            )
-        elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
-            unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
-        else:
-            _keep_read(home, keys[name], outcome, hashes[name], reader)
-        done += 1
-        tell("reading", done, len(sources))
+    work = Work("reading")
+    with work.timed(0):
+        for outcome in read_and_chunk_all(
+            jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
+        ):
+            name = outcome.job.document_id
+            if isinstance(outcome, Unread):
+                tried = trial(settings, reader, hashes[name])
+                unread.append(
+                    Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
+                )
+            elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
+                unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
+            else:
+                _keep_read(home, keys[name], outcome, hashes[name], reader)
+                work.units += text_bytes(document_folder(home, keys[name]))
+            done += 1
+            tell("reading", done, len(sources))
+    record(home, work)
     failed = {entry.document for entry in unread}
     documents = {
         name: _indexed(home, keys[name], hashes[name], str(path))

@@ -13,12 +13,13 @@ from pathlib import Path
 from chunking.accounting import account
 from chunking.document import sha256_file
 from chunking.splitters import ChunkSettings, chunk
-from chunking.stored import load, save
+from chunking.stored import load, save, text_bytes
 from chunking.tokens import TokenCounter
 from indexing.embedding import Progress
 from indexing.generations import Generation, IndexedDocument, document_folder
 from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
 from indexing.models import tokenizer_file
+from indexing.rates import Work, record
 from indexing.reading import document_key, read_and_keep, reader_of
 from indexing.settings import IndexSettings
 
@@ -79,17 +80,24 @@ def cut_stored(
     counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
     chunk_settings = ChunkSettings(**generation.chunk_settings)
     cut: dict[str, IndexedDocument] = {}
+    work = Work("cutting")
     for number, (name, entry) in enumerate(documents.items(), start=1):
         key = document_key(name, entry.content_hash, generation)
         if not is_whole(document_folder(home, key)):
-            document, _ = load(document_folder(home, entry.key))
-            chunks = chunk(document, chunk_settings, counter)
-            with write_artifact(document_folder(home, key)) as partial:
-                save(partial, document, chunks)
-                summary = read_json(document_folder(home, entry.key) / MANIFEST)
-                totals = account(document, chunks).totals
-                write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})
+            with work.timed(text_bytes(document_folder(home, entry.key))):
+                _cut(home, chunk_settings, counter, entry.key, key)
         summary = read_json(document_folder(home, key) / MANIFEST)
         cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
         progress("cutting", number, len(documents))
+    record(home, work)
     return cut
+
+
+def _cut(home: Home, settings: ChunkSettings, counter: TokenCounter, old: str, new: str) -> None:
+    document, _ = load(document_folder(home, old))
+    chunks = chunk(document, settings, counter)
+    with write_artifact(document_folder(home, new)) as partial:
+        save(partial, document, chunks)
+        summary = read_json(document_folder(home, old) / MANIFEST)
+        totals = account(document, chunks).totals
+        write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})

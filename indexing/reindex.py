@@ -18,9 +18,11 @@ from indexing.contents import first_release, keep_recent
 from indexing.embedding import Progress
 from indexing.generations import Generation, read_generation
 from indexing.home import Home, LockedHomeError, remove_partials
+from indexing.rates import Work, record
 from indexing.reading import plan_generation
 from indexing.reindex_builder import Builder
 from indexing.reindex_checks import Checked, check
+from indexing.reindex_estimate import Estimate, Meter, estimate_reindex, keep_comparison
 from indexing.reindex_journal import begin, end, refuse
 from indexing.reindex_plan import ReindexPlan, plan_reindex
 from indexing.reindex_settings import ReindexSettings
@@ -54,6 +56,7 @@ class ReindexReport:
     ``published`` is False where the checks failed, and ``reasons`` tells why; ``release`` is the one that is served
     now. ``unread`` gives, by document, why it could not be read again: its stored text was cut. ``brought_after``
     counts the documents that changed while it ran. ``switch_seconds`` is how long the writer's lock was held.
+    ``estimate`` is what it was estimated at before, ``actual`` what it took.
     ``removed`` are the generations that went, ``held`` those that should have gone and that a reader has open.
     """
 
@@ -68,6 +71,8 @@ class ReindexReport:
     judged: Judged | None
     unread: dict[str, str]
     seconds: float
+    estimate: Estimate
+    actual: dict[str, float]
     switch_seconds: float = 0.0
     removed: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
@@ -88,6 +93,8 @@ class ReindexReport:
             "unread": self.unread,
             "removed_generations": self.removed,
             "held_generations": self.held,
+            "estimate": self.estimate.as_json(),
+            "actual": {name: round(value, 1) for name, value in self.actual.items()},
             "switch_seconds": round(self.switch_seconds, 3),
             "seconds": round(self.seconds, 3),
         }
@@ -99,11 +106,13 @@ def reindex(
     progress: Progress,
     rule: ReindexSettings | None = None,
     judge: Judge | None = None,
+    judged_queries: int = 0,
 ) -> ReindexReport:
     """Build the configured generation from the served documents and publish it if its checks pass.
 
-    Query-encoder versions stay with encoders whose document side is the same; the others start untrained. Raises
-    LockedHomeError when another re-index runs.
+    Query-encoder versions stay with encoders whose document side is the same; the others start untrained.
+    ``judged_queries`` is how many ``judge`` will search for, which the estimate counts. Raises LockedHomeError when
+    another re-index runs.
     """
     rule = rule or ReindexSettings()
     started = time.monotonic()
@@ -112,6 +121,10 @@ def reindex(
             for folder in (home.documents, home.vectors, home.generations):
                 remove_partials(folder)
         plan = plan_reindex(home, settings)
+        progress("estimating", 0, 1)
+        estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)[1]
+        progress("estimating", 1, 1)
+        meter = Meter(home)
         builder = Builder(home, settings, plan_generation(home, settings), progress)
         begin(home, plan.generation)
         builder.prepare(served(home))
@@ -123,6 +136,8 @@ def reindex(
         else:
             outcome = _build_and_check(builder, rule, judge)
             switched = None if outcome.reasons else _switch_when_even(builder)
+        actual = meter.read()
+        keep_comparison(home, plan.generation, estimate, actual)
         removed: list[str] = []
         held: list[str] = []
         if switched is None:
@@ -144,6 +159,8 @@ def reindex(
         judged=outcome.judged,
         unread=builder.unread,
         seconds=time.monotonic() - started,
+        estimate=estimate,
+        actual=actual,
         switch_seconds=switched.seconds if switched else 0.0,
         removed=removed,
         held=held,
@@ -169,9 +186,17 @@ def _build_and_check(builder: Builder, rule: ReindexSettings, judge: Judge | Non
     release = served(builder.home)
     following = _follow(builder, release)
     builder.progress("checking", 0, 1)
-    checked = check(builder.home, builder.settings, builder.generation, builder.documents, following.content)
+    checking, judging = Work("checking"), Work("judging")
+    with checking.timed(sum(entry.chunks for entry in builder.documents.values())):
+        checked = check(builder.home, builder.settings, builder.generation, builder.documents, following.content)
     reasons = checked.failures(len(builder.source), rule.minimum_recall)
-    judged = judge(release, following) if judge and not reasons else None
+    judged = None
+    if judge and not reasons:
+        with judging.timed(0):
+            judged = judge(release, following)
+        judging.units = judged.measured.get("queries", 0)
+    record(builder.home, checking)
+    record(builder.home, judging)
     if judged and judged.worse:
         reasons.append(judged.worse)
     builder.progress("checking", 1, 1)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chunking.splitters import ChunkSettings
+from chunking.stored import text_bytes
 from indexing.contents import first_release, write_content
 from indexing.embedding import Progress, embed_documents
 from indexing.generations import (
@@ -110,7 +111,7 @@ def build_scratch(
 
 def text_lengths(home: Home, documents: dict[str, IndexedDocument]) -> dict[str, int]:
     """Return the bytes of text of stored documents, by id."""
-    return {name: (document_folder(home, entry.key) / "text.txt").stat().st_size for name, entry in documents.items()}
+    return {name: text_bytes(document_folder(home, entry.key)) for name, entry in documents.items()}
 
 
 def _reading(settings: IndexSettings, home: Home) -> tuple[EncoderSpec, ...]:
