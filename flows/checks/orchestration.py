@@ -35,7 +35,7 @@ def prefect(settings: Settings) -> Iterator[Check]:
     missing = [name for name in scheduled if name not in deployed]
     if missing:
         message = f"[schedules] names {', '.join(missing)}, which the server does not know"
-        yield Check("deployments", "warning", message, "prefect deploy --all")
+        yield Check("deployments", "warning", message, "specmine deploy")
     else:
         yield Check("deployments", "ok", f"{len(deployed)} flows are deployed, {len(scheduled)} have a schedule")
     late = ask(url, "/flow_runs/count", {**ours_alone, "flow_runs": {"state": {"name": {"any_": ["Late"]}}}})
