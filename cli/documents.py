@@ -32,10 +32,10 @@ def ingest(
     settings = session.settings()
     parameters = {"paths": absolute(paths), "prune": prune}
     if deployment:
-        from flows.deployments import start
+        from flows.deployments import batch_key, start
 
-        started = start("ingest", parameters)
-        session.emit(started, lambda console: console.print(f"started flow run {started['flow_run']}"))
+        begun = start("ingest", parameters, batch_key(settings, paths, prune))
+        session.emit(begun, lambda console: console.print(show.started(begun), markup=False))
         return
 
     from flows import stages
@@ -44,6 +44,41 @@ def ingest(
         session, settings, prefect, "ingest", parameters, lambda tell: stages.ingest(settings, paths, prune, tell)
     )
     session.emit(result, lambda console: show.ingest(console, result))
+
+
+def inbox(*, watch: bool = False, deployment: bool = False, prefect: Orchestrated = None, session: Given) -> None:
+    """Ingest the files that were put into the inbox, once they have settled.
+
+    Parameters
+    ----------
+    watch
+        Go on until interrupted, and ingest whatever comes.
+    deployment
+        Hand the work to the deployed flow and return at once.
+    prefect
+        Run as a flow, or not; by default when a Prefect API is configured.
+    """
+    from cli.show import documents as show
+    from flows import inbox_batches
+
+    settings = session.settings()
+
+    def once() -> None:
+        if deployment:
+            from flows.deployments import start
+
+            begun = start("inbox", {}, inbox_batches.waiting_key(settings))
+            session.emit(begun, lambda console: console.print(show.started(begun), markup=False))
+            return
+        result = flow_or_stage(
+            session, settings, prefect, "inbox", {}, lambda tell: inbox_batches.take_in(settings, tell)
+        )
+        session.emit(result, lambda console: show.inbox(console, result))
+
+    if not watch:
+        once()
+    else:
+        inbox_batches.watch(settings, once, session.log)
 
 
 def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given) -> None:

@@ -25,6 +25,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = (
     documents.ingest,
+    documents.inbox,
     documents.reindex,
     documents.inspect,
     documents.documents,

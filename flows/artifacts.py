@@ -26,6 +26,11 @@ def ingest_summary(report: Mapping[str, Any]) -> None:
     _create("ingest-summary", ingest_markdown(report), f"release {report['release'] or 'none'}")
 
 
+def inbox_summary(report: Mapping[str, Any]) -> None:
+    """Write what became of the files in the inbox, with those that were not read and why."""
+    _create("inbox-summary", inbox_markdown(report), f"{len(report['batches'])} batches")
+
+
 def mining_summary(report: Mapping[str, Any], page: str, pictures: Sequence[tuple[str, str]]) -> None:
     """Write what mining found, with pictures (caption, data URI) and where the page with all of them lies."""
     _create("mining-summary", mining_markdown(report, page, pictures), f"ledger {report['ledger']}")
@@ -119,6 +124,20 @@ def ingest_markdown(report: Mapping[str, Any]) -> str:
     warned = [(name, line) for name, lines in report.get("warnings", {}).items() for line in lines]
     if warned:
         parts += ["## Warnings", _table(["document", "warning"], warned[:_LONGEST_LIST]), *_more(warned)]
+    return "\n\n".join(parts)
+
+
+def inbox_markdown(report: Mapping[str, Any]) -> str:
+    """Return the text of the artifact about the inbox."""
+    batches = [(entry["batch"], entry["done"], len(entry["failed"])) for entry in report["batches"]]
+    failed = [(entry["batch"], *pair) for entry in report["batches"] for pair in entry["failed"].items()]
+    parts = [
+        "# Inbox",
+        f"Release `{report['release'] or 'as before'}`; {report['left']} files are not settled yet.",
+        _table(["batch", "files done", "files failed"], batches) if batches else "Nothing was there to take.",
+    ]
+    if failed:
+        parts += ["## Failed", _table(["batch", "file", "reason"], failed[:_LONGEST_LIST]), *_more(failed)]
     return "\n\n".join(parts)
 
 

@@ -73,6 +73,7 @@ def after_monitor(report: Report, settings: Settings, book: Catalogue) -> Reason
 
 FOLLOWING: dict[str, Callable[[Report, Settings, Catalogue], Reasons]] = {
     "ingest": after_ingest,
+    "inbox": after_ingest,
     "evaluate": after_evaluate,
     "mine": after_mine,
     "retrain": after_release,

@@ -11,6 +11,7 @@ from flows.ablate import ablate
 from flows.compare_chunking import compare_chunking
 from flows.evaluate import evaluate
 from flows.generate import generate
+from flows.inbox import inbox
 from flows.ingest import ingest
 from flows.lifecycle import lifecycle
 from flows.mine import mine
@@ -24,6 +25,7 @@ from indexing.home import SpecmineError
 
 FLOWS: dict[str, Flow[Any, Any]] = {
     "ingest": ingest,
+    "inbox": inbox,
     "evaluate": evaluate,
     "mine": mine,
     "retrain": retrain,

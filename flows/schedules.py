@@ -56,6 +56,7 @@ class Schedules:
     """The schedule of each flow; flows without one run when they are asked for."""
 
     ingest: Scheduled = None
+    inbox: Scheduled = None
     evaluate: Scheduled = None
     mine: Scheduled = None
     retrain: Scheduled = None

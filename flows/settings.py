@@ -23,6 +23,7 @@ from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
 from flows.chain_settings import ChainSettings
+from flows.inbox_settings import InboxSettings
 from flows.run_settings import RunSettings
 from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     reindex: ReindexSettings = Field(default_factory=ReindexSettings)
     schedules: Schedules = Field(default_factory=Schedules)
     runs: RunSettings = Field(default_factory=RunSettings)
+    inbox: InboxSettings = Field(default_factory=InboxSettings)
     chain: ChainSettings = Field(default_factory=ChainSettings)
     sources: SourcesTable = Field(default_factory=SourcesTable)
 
@@ -220,6 +222,9 @@ def _from_folder(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     sources = table.get("sources")
     if isinstance(sources, dict) and isinstance(sources.get("paths"), list):
         table["sources"] = {**sources, "paths": [absolute(path) for path in sources["paths"]]}
+    inbox = table.get("inbox")
+    if isinstance(inbox, dict) and "folder" in inbox:
+        table["inbox"] = {**inbox, "folder": absolute(inbox["folder"])}
     reading = table.get("reading")
     if isinstance(reading, dict):
         paths = {key: absolute(reading[key]) for key in ("docling_artifacts", "docling_python") if reading.get(key)}

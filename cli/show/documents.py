@@ -15,6 +15,25 @@ _MOST_ROWS = 60
 _LONGEST_QUARANTINE = 20
 
 
+def started(run: Mapping[str, Any]) -> str:
+    """Return a line about a run that was started, or had been for the same files."""
+    if run["already"]:
+        return f"flow run {run['flow_run']} was started for the same files before; it is {run['state']}"
+    return f"started flow run {run['flow_run']}"
+
+
+def inbox(console: Console, result: Mapping[str, Any]) -> None:
+    """Show what became of the files in the inbox."""
+    rows = [[entry["batch"], entry["done"], len(entry["failed"])] for entry in result["batches"]]
+    if rows:
+        console.print(table(result["inbox"], ["batch", "done", "failed"], rows, right=["done", "failed"]))
+    else:
+        console.print(f"{result['inbox']}: nothing has settled; {result['left']} files are there")
+    for entry in result["batches"]:
+        for name, reason in entry["failed"].items():
+            console.print(f"{name}: {reason}", markup=False)
+
+
 def ingest(console: Console, result: Mapping[str, Any]) -> None:
     """Show what an ingest did."""
     counts = result["documents"]

@@ -1,0 +1,34 @@
+"""The flow ``inbox``: what was put into the watched folder, into the served index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows import artifacts, inbox_batches
+from flows.events import call_for_what_follows
+from flows.once import once
+from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+
+
+@flow(name="inbox")
+@once
+def inbox(config: str | None = None) -> dict[str, Any]:
+    """Ingest the files in the inbox that have settled, and go on with batches that were interrupted.
+
+    Args:
+        config: the configuration file; specmine.toml in the working directory when empty.
+    """
+    report = take_batches(config)
+    artifacts.inbox_summary(report)
+    call_for_what_follows("inbox", report, settings_of(config))
+    return report
+
+
+@task(name="take batches", retry_condition_fn=can_succeed_later, **RETRIES)
+def take_batches(config: str | None) -> dict[str, Any]:
+    """Take, ingest, put away."""
+    settings = settings_of(config)
+    with index_writer():
+        return inbox_batches.take_in(settings, log_progress())
