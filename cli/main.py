@@ -32,6 +32,7 @@ COMMANDS = (
     searching.search,
     searching.searches,
     searching.dashboard,
+    searching.metrics,
     judgements,
     queries,
     learning.evaluate,

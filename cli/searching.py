@@ -1,6 +1,8 @@
-"""Commands that answer: search, the log of searches, and the pages in a browser."""
+"""Commands that answer: search, the log of searches, the pages in a browser, and metrics."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from cli.parameters import Given
 
@@ -64,3 +66,20 @@ def dashboard(*, host: str = "127.0.0.1", port: int = 8765, session: Given) -> N
     session.emit({"url": url}, lambda console: console.print(f"specmine dashboard on {url}, until interrupted"))
     with catalogue(settings) as book:
         serve(settings.open_home(), settings.index(), book, host, port)
+
+
+def metrics(*, out: Path | None = None, session: Given) -> None:
+    """Print metrics of runs, documents and quality for Prometheus; `specmine dashboard` has them at /metrics.
+
+    Parameters
+    ----------
+    out
+        Write them to this file instead, whole or not at all: for the textfile collector of a node exporter.
+    """
+    from flows.metrics import metrics_text, write_metrics
+
+    settings = session.settings()
+    result = {"file": str(out)} if out else {"metrics": metrics_text(settings)}
+    if out:
+        write_metrics(settings, out)
+    session.emit(result, lambda console: print("\n".join(result.values())))

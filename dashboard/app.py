@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chunking.document import SECTION_SEPARATOR
 from dashboard.highlight import LONGEST_SHOWN, marked
+from dashboard.metrics import CONTENT_TYPE, Metrics
 from dashboard.search_log import SearchLog
 from dashboard.status import read_status
 from evaluation.catalogue import Catalogue, CatalogueError
@@ -92,6 +93,7 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
     templates = Jinja2Templates(directory=_HERE / "templates")
     templates.env.globals.update(marked=marked, section_separator=SECTION_SEPARATOR, longest_shown=LONGEST_SHOWN)
     searcher = ServedSearcher(home, settings)
+    metrics = Metrics(home, catalogue)
 
     @app.middleware("http")
     async def add_headers(request: Request, call_next: Any) -> Response:
@@ -117,7 +119,8 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
 
     @app.get("/search", response_class=HTMLResponse, include_in_schema=False)
     def search_page(request: Request, q: QueryText, limit: Limit = 10) -> Response:
-        answer = searcher.search(q, limit)
+        with metrics.search_seconds.labels("dashboard").time():
+            answer = searcher.search(q, limit)
         seen = [result for results in answer.by_document().values() for result in results]
         places = {result.chunk.id: place for place, result in enumerate(seen, start=1)}
         search = search_log.add(answer, seen, "dashboard")
@@ -129,13 +132,18 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
         """Return the served release, documents, quarantine, measures and last runs."""
         return read_status(home, catalogue).as_json()
 
+    @app.get("/metrics", include_in_schema=False)
+    def tell_metrics() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
     @app.get("/api/search")
     def search(q: QueryText, limit: Limit = 10) -> dict[str, Any]:
         """Search the served release; the answer is that of ``specmine search --json``.
 
         ``search`` is its id in the log of searches, null where none is kept.
         """
-        answer = searcher.search(q, limit)
+        with metrics.search_seconds.labels("api").time():
+            answer = searcher.search(q, limit)
         return {**answer.as_json(), "search": search_log.add(answer, answer.results, "api")}
 
     @app.post("/api/searches/{search}/{rank}", status_code=204)

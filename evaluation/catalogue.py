@@ -63,6 +63,18 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunTotal:
+    """All logged runs of a stage that ended alike: number and seconds; start (ISO 8601) and seconds of the last."""
+
+    stage: str
+    status: str
+    number: int
+    seconds: float
+    last_started: str
+    last_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureRecord:
     """The mean measures of one run (``bm25``, ``fusion``, …) of one release on one split at one time."""
 
@@ -239,6 +251,25 @@ class Catalogue:
         with self._read() as connection:
             rows = connection.execute(statement).all()
         return [RunRecord(r.id, r.stage, r.status, r.started, r.seconds, json.loads(r.summary)) for r in rows]
+
+    def run_totals(self) -> list[RunTotal]:
+        """Return, for each stage and status, how many runs there were, their seconds, and the latest of them."""
+        runs = tables.runs.c
+        sums = (
+            sa.select(
+                runs.stage,
+                runs.status,
+                sa.func.count().label("number"),
+                sa.func.sum(runs.seconds).label("seconds"),
+                sa.func.max(runs.id).label("last"),
+            )
+            .group_by(runs.stage, runs.status)
+            .subquery()
+        )
+        latest = sa.select(sums, runs.started, runs.seconds.label("took")).join(tables.runs, runs.id == sums.c.last)
+        with self._read() as connection:
+            rows = connection.execute(latest.order_by(sums.c.stage, sums.c.status)).all()
+        return [RunTotal(r.stage, r.status, r.number, r.seconds, r.started, r.took) for r in rows]
 
     def done_by(self, key: str) -> str | None:
         """Return the run that has done what ``key`` stands for, None where none has."""

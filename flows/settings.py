@@ -24,6 +24,7 @@ from chunking.splitters import ChunkSettings
 from evaluation.verdict import PromotionRule
 from flows.chain_settings import ChainSettings
 from flows.inbox_settings import InboxSettings
+from flows.log_settings import LogSettings
 from flows.run_settings import RunSettings
 from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     schedules: Schedules = Field(default_factory=Schedules)
     runs: RunSettings = Field(default_factory=RunSettings)
     inbox: InboxSettings = Field(default_factory=InboxSettings)
+    logs: LogSettings = Field(default_factory=LogSettings)
     chain: ChainSettings = Field(default_factory=ChainSettings)
     sources: SourcesTable = Field(default_factory=SourcesTable)
 

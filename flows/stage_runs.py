@@ -12,8 +12,10 @@ from typing import Any
 
 from evaluation.catalogue import Catalogue, CatalogueError
 from evaluation.leases import Lease, Leases
+from flows.logs import run_logged
 from flows.prefect_api import configured_api
 from flows.settings import Settings
+from indexing.log import log_event
 
 
 @contextmanager
@@ -27,16 +29,23 @@ def logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
     with closing(Catalogue(settings.catalogue_url())) as book:  # opened first: what cannot be logged is not begun
         leases = Leases(book, settings.runs.lease_seconds)
         end_crashed(leases)
-        with leases.kept(leases.take_run(uuid.uuid4().hex, stage, flow_run())):
+        number = uuid.uuid4().hex
+        with (
+            run_logged(settings.logs, run=number, stage=stage, flow_run=flow_run()),
+            leases.kept(leases.take_run(number, stage, flow_run())),
+        ):
+            log_event("run began")
             try:
                 yield summary
             except BaseException as error:
                 summary["error"] = str(error) or type(error).__name__
+                log_event("run failed", seconds=round(time.monotonic() - clock, 3), error=summary["error"])
                 with suppress(CatalogueError):  # the first error is the one to report
                     book.record_run(stage, "failed", started, time.monotonic() - clock, summary)
                 raise
             summary.setdefault("seconds", round(time.monotonic() - clock, 3))
             book.record_run(stage, "completed", started, time.monotonic() - clock, summary)
+            log_event("run completed", seconds=summary["seconds"])
 
 
 def end_crashed(leases: Leases) -> list[Lease]:

@@ -17,6 +17,7 @@ from chunking.stored import load_chunks
 from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
+from indexing.log import log_event
 from indexing.models import encoder_fingerprint
 from indexing.rates import Work, record
 from indexing.vectors import load_norms, load_vectors
@@ -103,6 +104,7 @@ def _embed_with(
                 _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
                 done += len(part)
             embedded += len(texts)
+            log_event("batch embedded", encoder=encoder.spec.name, passages=len(texts), done=done, total=total)
             tell(stage, done, total)
     record(home, embedding)
     record(home, whole.without(embedding))

@@ -15,6 +15,7 @@ from chunking.worker import Job, Read, Unread, read_and_chunk_all
 from indexing.embedding import Progress
 from indexing.generations import Generation, GenerationEncoder, IndexedDocument, document_folder, fingerprint_of
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
 from indexing.rates import Work, record
@@ -104,9 +105,12 @@ def read_and_keep(
                 unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
             else:
                 _keep_read(home, keys[name], outcome, hashes[name], reader)
+                log_event("document read", document=name, sha256=hashes[name])
                 work.units += text_bytes(document_folder(home, keys[name]))
             done += 1
             tell("reading", done, len(sources))
+    for entry in unread:
+        log_event("document quarantined", document=entry.document, reason=entry.reason, page=entry.page)
     record(home, work)
     failed = {entry.document for entry in unread}
     documents = {
