@@ -48,8 +48,8 @@ NEGATIVES_OF: dict[str, tuple[str, ...]] = {
     "hyperbolic": ("ledger", "in_batch"),
     "hybrid": ("ledger", "in_batch"),
     "adore": ("live",),
-    "margin_mse": ("ledger",),
-    "kl": ("ledger",),
+    "margin_mse": ("ledger", "in_batch"),
+    "kl": ("ledger", "in_batch"),
 }
 
 # Losses that read a cross-encoder's scores, and those that read the vectors' lengths.

@@ -131,16 +131,21 @@ def known(batch: Batch, query: int) -> dict[int, float]:
 
 
 def margin_mse(batch: Batch, s: LossSettings) -> float:
-    squares = []
+    squares, missing = [], []
     for query in range(len(batch.queries)):
         taught = known(batch, query)
         positives, negatives = lists(batch, query)
-        for i in positives:
-            for j in negatives:
-                if i in taught and j in taught:
-                    student = (cosine(batch, query, i) - cosine(batch, query, j)) / s.temperature
-                    squares.append((student - (taught[i] - taught[j]) / s.teacher_temperature) ** 2)
-    return float(np.mean(squares))
+
+        def student(i: int, j: int, query: int = query) -> float:
+            return (cosine(batch, query, i) - cosine(batch, query, j)) / s.temperature
+
+        pairs = [(i, j) for i in positives for j in negatives if i in taught and j in taught]
+        margins = [(taught[i] - taught[j]) / s.teacher_temperature for i, j in pairs]
+        squares += [(student(i, j) - margin) ** 2 for (i, j), margin in zip(pairs, margins, strict=True)]
+        if margins:
+            untaught = [(i, j) for i in positives for j in negatives if i in taught and j not in taught]
+            missing += [max(0.0, max(margins) - student(i, j)) ** 2 for i, j in untaught]
+    return float(np.mean(squares)) + (float(np.mean(missing)) if missing else 0.0)
 
 
 def kl(batch: Batch, s: LossSettings) -> float:
@@ -150,8 +155,10 @@ def kl(batch: Batch, s: LossSettings) -> float:
         if len(taught) < 2:
             continue
         teacher = np.exp(np.array(list(taught.values())) / s.teacher_temperature)
-        student = np.exp(np.array([cosine(batch, query, d) for d in taught]) / s.temperature)
-        teacher, student = teacher / teacher.sum(), student / student.sum()
+        teacher = teacher / teacher.sum()
+        candidates = {*taught, *lists(batch, query)[1]}
+        total = sum(math.exp(cosine(batch, query, d) / s.temperature) for d in candidates)
+        student = np.array([math.exp(cosine(batch, query, d) / s.temperature) / total for d in taught])
         costs.append(float((teacher * np.log(teacher / student)).sum()))
     return float(np.mean(costs))
 
