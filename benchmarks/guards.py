@@ -1,0 +1,112 @@
+"""Does what was learned from one collection do harm in another? The served versions measured where nothing was trained.
+
+    python -m benchmarks.guards --config rfc.toml [--cranfield $DATA/cranfield] [--other jaquad.toml ...]
+
+``--config`` names the home whose served release has retrained encoders. Every other home, and Cranfield, which is
+ingested with the same encoders into ``comparisons/guards`` of that home, is a guard: each of its encoders whose
+document side is the same is measured untrained and retrained on its judged queries (of ``--split``), alone and by exact
+search. A guard holds where the low end of the interval is not below ``guard_tolerance``, as a promotion asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.false_negatives import write_cranfield
+from evaluation.catalogue import Catalogue
+from evaluation.judgements import Judgement, Query, follow_renames
+from evaluation.leakage import groups
+from evaluation.measures import measure
+from evaluation.projection import project
+from evaluation.verdict import compare, guards_hold
+from flows.settings import Settings, load_settings
+from indexing.generations import present_names, read_generation
+from indexing.home import Home
+from indexing.ingest import ingest
+from indexing.releases import BASE, served
+from indexing.search import Searcher
+from training.referee import encoder_run
+from training.splits import HeldOut
+
+Guard = tuple[str, Searcher, HeldOut]
+
+
+def cranfield(settings: Settings, folder: Path) -> Guard:
+    """Ingest Cranfield with the encoders of the settings, unless it is there already."""
+    home = settings.open_home()
+    at = home.root / "comparisons" / "guards" / "cranfield"
+    at.mkdir(parents=True, exist_ok=True)
+    link = at / "models"
+    if not link.is_symlink():
+        link.symlink_to(home.models.resolve())
+    queries, judgements = write_cranfield(folder, at / "in")
+    made = Home(at)
+    ingest([at / "in"], made, settings.index())
+    searcher = Searcher.open(made, settings.index())
+    return "cranfield", searcher, held_out("cranfield", searcher, queries, judgements)
+
+
+def other(config: Path, split: str) -> Guard:
+    """Open another home with its judged queries."""
+    settings = load_settings(config)
+    searcher = Searcher.open(settings.open_home(), settings.index())
+    with closing(Catalogue(settings.catalogue_url())) as book:
+        judgements = follow_renames(book.judgements(split), present_names(searcher.documents))
+        found = held_out(config.stem, searcher, book.queries(split), judgements)
+    return config.stem, searcher, found
+
+
+def held_out(name: str, searcher: Searcher, queries: list[Query], judgements: list[Judgement]) -> HeldOut:
+    """Return the queries that have an answer in the index."""
+    projection = project(judgements, searcher.chunks.values(), searcher.document_text)
+    texts = {query.id: query.text for query in queries if query.id in projection.units}
+    return HeldOut(name, texts, projection, {query: groups(queries, judgements)[query] for query in texts})
+
+
+def guards(settings: Settings, arguments: argparse.Namespace) -> Iterator[Guard]:
+    if arguments.cranfield:
+        yield cranfield(settings, arguments.cranfield)
+    for config in arguments.other:
+        yield other(config, arguments.split)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--cranfield", type=Path)
+    parser.add_argument("--other", type=Path, nargs="*", default=[])
+    parser.add_argument("--split", default="dev")
+    arguments = parser.parse_args()
+    settings = load_settings(arguments.config)
+    home, rule = settings.open_home(), settings.promotion
+    trained = Searcher.open(home, settings.index(), served(home))
+    sides = {one.spec.name: one for one in read_generation(home, trained.release.generation).encoders}
+    print(f"\nrelease {trained.release.id}; tolerance {rule.guard_tolerance:g}\n")
+    print("| guard | encoder | queries | passages | nDCG@10 untrained | retrained | difference | p | holds |")
+    print("|---|---|---:|---:|---:|---:|---|---:|---|", flush=True)
+    for name, searcher, part in guards(settings, arguments):
+        for side in searcher.generation.encoders:
+            encoder = side.spec.name
+            if encoder not in sides or sides[encoder].fingerprint != side.fingerprint:
+                print(f"| {name} | {encoder} | | | | | another document side: not measured | | |", flush=True)
+                continue
+            documents = searcher.document_vectors(encoder)
+            before, after = (
+                measure(encoder_run(one, documents, searcher.chunk_ids, part), part.projection)
+                for one in (trained.load_encoder(encoder, BASE), trained.encoders[encoder])
+            )
+            test = compare(before, after, part.groups, rule.measure, rule.level)
+            low, high = test.interval
+            print(
+                f"| {name} | {encoder} | {test.queries} | {len(searcher.chunk_ids):,} | {test.before:.4f} "
+                f"| {test.after:.4f} | {test.difference:+.4f} ({low:+.4f} to {high:+.4f}) | {test.p_value:.2g} "
+                f"| {'yes' if guards_hold({name: test}, rule) else 'no'} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
