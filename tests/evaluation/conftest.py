@@ -8,10 +8,27 @@ import sqlalchemy as sa
 from chunking.document import Chunk
 from evaluation import tables
 from evaluation.catalogue import Catalogue
+from tests.evaluation.postgres import programs, server
 
 MakeChunk = Callable[..., Chunk]
 
 POSTGRES = os.environ.get("SPECMINE_TEST_POSTGRES")  # URL of an empty database that may be written to
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database: the one that is named, else that of a server started here."""
+    if POSTGRES:
+        yield POSTGRES
+        return
+    folder = programs()
+    if folder is None:
+        pytest.skip(
+            "PostgreSQL is not installed and SPECMINE_TEST_POSTGRES names no database: `apt-get install postgresql`"
+        )
+    pytest.importorskip("psycopg", reason="PostgreSQL's driver is not installed: pip install 'specmine[postgres]'")
+    with server(folder) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,10 +37,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/state/catalogue.sqlite"
         return
-    if POSTGRES is None:
-        pytest.skip("SPECMINE_TEST_POSTGRES names no database")
-    yield POSTGRES
-    engine = tables.open_engine(sa.make_url(POSTGRES))
+    url = request.getfixturevalue("postgres")
+    yield url
+    engine = tables.open_engine(sa.make_url(url))
     tables.METADATA.drop_all(engine)
     engine.dispose()
 
