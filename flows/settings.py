@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from chunking.ocr import OcrSettings
@@ -30,7 +30,7 @@ from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
 from indexing.home import Home, SpecmineError
 from indexing.reindex_settings import ReindexSettings
-from indexing.settings import IndexSettings, QdrantSettings, SearchSettings
+from indexing.settings import IndexSettings, Placement, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 from mining.generate_settings import GenerateSettings
 from mining.settings import MineSettings
@@ -55,6 +55,20 @@ class QdrantTable(BaseModel):
 
     url: str | None = None
     api_key: SecretStr | None = None
+    shard_number: int = 1
+    replication_factor: int = 1
+    write_consistency_factor: int = 1
+    on_disk: bool = False
+    quantization: str = "none"
+
+    @model_validator(mode="after")
+    def _check_placement(self) -> QdrantTable:
+        self.placement()
+        return self
+
+    def placement(self) -> Placement:
+        """Return how the server keeps an index. Raises ValueError where that is impossible."""
+        return Placement(**self.model_dump(exclude={"url", "api_key"}))
 
 
 @dataclass(frozen=True)
@@ -133,7 +147,7 @@ class Settings(BaseSettings):
             limits=self.limits,
             reading=self.reading,
             ocr=self.ocr,
-            qdrant=QdrantSettings(self.qdrant.url, key.get_secret_value() if key else None),
+            qdrant=QdrantSettings(self.qdrant.url, key.get_secret_value() if key else None, self.qdrant.placement()),
             search=self.search,
         )
 

@@ -103,7 +103,7 @@ def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> St
         return EdgeStore(home.generations / generation.id / "contents")
     from indexing.store_server import ServerStore, connect  # a second to import, and only needed here
 
-    return ServerStore(connect(qdrant.url, qdrant.api_key), _collection(generation))
+    return ServerStore(connect(qdrant.url, qdrant.api_key), _collection(generation), qdrant.placement)
 
 
 def remove_contents(home: Home, generation: Generation, qdrant: QdrantSettings) -> None:

@@ -16,11 +16,41 @@ _SPECIAL_TOKENS = 5
 
 
 @dataclass(frozen=True)
+class Placement:
+    """How a Qdrant server keeps an index that is made from now on; the words are Qdrant's.
+
+    ``shard_number`` pieces lie on the nodes of a cluster, ``replication_factor`` copies of each; a write counts when
+    ``write_consistency_factor`` copies have it. ``on_disk``: vectors and graphs are read from disk. ``quantization``
+    "scalar" searches a byte for each number, "binary" a bit, both held in memory, and puts what it found in order by
+    the whole vectors.
+    """
+
+    shard_number: int = 1
+    replication_factor: int = 1
+    write_consistency_factor: int = 1
+    on_disk: bool = False
+    quantization: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("shard_number", "replication_factor", "write_consistency_factor"):
+            if not 1 <= getattr(self, name) <= 1000:
+                raise ValueError(f"{name} must be 1 to 1000, not {getattr(self, name)}")
+        if self.write_consistency_factor > self.replication_factor:
+            raise ValueError(
+                f"write_consistency_factor {self.write_consistency_factor} is more than the {self.replication_factor} "
+                "copies that replication_factor makes: no write would ever count"
+            )
+        if self.quantization not in ("none", "scalar", "binary"):
+            raise ValueError(f"quantization must be none, scalar or binary, not {self.quantization!r}")
+
+
+@dataclass(frozen=True)
 class QdrantSettings:
     """A Qdrant server. Without ``url`` the embedded engine is used. ``api_key`` is a secret: it is never printed."""
 
     url: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    placement: Placement = field(default_factory=Placement)
 
 
 @dataclass(frozen=True)

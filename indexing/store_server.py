@@ -19,6 +19,8 @@ from qdrant_client.http.exceptions import ApiException
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
 from indexing.home import SpecmineError
+from indexing.settings import Placement
+from indexing.store_placement import collection_settings, search_params
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _BORN = "born"
@@ -46,9 +48,10 @@ def connect(url: str, api_key: str | None) -> QdrantClient:
 class ServerStore:
     """The contents of one generation in ``collection``."""
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
+    def __init__(self, client: QdrantClient, collection: str, placement: Placement | None = None) -> None:
         self._client = client
         self._collection = collection
+        self._placement = placement or Placement()
 
     def write(self, content: int, base: int | None, batches: Iterable[PointBatch], replaced: Collection[str]) -> None:
         """See ``indexing.stores.Store.write``."""
@@ -111,7 +114,7 @@ class ServerStore:
             raise SpecmineError(
                 f"content {content} is gone from the Qdrant collection {self._collection!r}: run `specmine reindex`"
             )
-        return ServerReader(self._client, self._collection, content)
+        return ServerReader(self._client, self._collection, content, self._placement)
 
     def keep(self, contents: Collection[int]) -> None:
         """See ``indexing.stores.Store.keep``."""
@@ -126,11 +129,7 @@ class ServerStore:
     def _create(self, like: PointBatch) -> None:
         self._client.create_collection(
             self._collection,
-            vectors_config={
-                name: models.VectorParams(size=matrix.shape[1], distance=models.Distance.DOT)
-                for name, matrix in like.dense.items()
-            },
-            sparse_vectors_config={BM25: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            **collection_settings(self._placement, {name: matrix.shape[1] for name, matrix in like.dense.items()}),
         )
         for field, schema in _PAYLOAD_INDEXES.items():
             self._client.create_payload_index(self._collection, field, field_schema=schema, wait=True)
@@ -169,9 +168,10 @@ class ServerStore:
 class ServerReader:
     """One content of the server store, open for searching."""
 
-    def __init__(self, client: QdrantClient, collection: str, content: int) -> None:
+    def __init__(self, client: QdrantClient, collection: str, content: int, placement: Placement) -> None:
         self._client = client
         self._collection = collection
+        self._placement = placement
         self._alive = models.Filter(
             must=[models.FieldCondition(key=_BORN, range=models.Range(lte=content))],
             must_not=[models.FieldCondition(key=_DIED, range=models.Range(lte=content))],
@@ -200,7 +200,7 @@ class ServerReader:
                     limit=limit,
                     filter=self._alive,
                     with_payload=["chunk"],
-                    params=models.SearchParams(exact=True) if exact else None,
+                    params=search_params(self._placement, exact),
                 )
                 for _, source, query in part
             ]
@@ -215,7 +215,13 @@ class ServerReader:
         answer = self._client.query_points(
             self._collection,
             prefetch=[
-                models.Prefetch(query=nearest, using=source, limit=depth, filter=self._alive)
+                models.Prefetch(
+                    query=nearest,
+                    using=source,
+                    limit=depth,
+                    filter=self._alive,
+                    params=search_params(self._placement),
+                )
                 for source, nearest in sources
             ],
             query=models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=[float(weights[source]) for source, _ in sources])),
