@@ -59,13 +59,14 @@ def dashboard(*, host: str = "127.0.0.1", port: int = 8765, session: Given) -> N
         The port to listen on.
     """
     from dashboard.app import serve
+    from flows.run_service import run_service
     from flows.stages import catalogue
 
     settings = session.settings()
     url = f"http://{host}:{port}"
     session.emit({"url": url}, lambda console: console.print(f"specmine dashboard on {url}, until interrupted"))
     with catalogue(settings) as book:
-        serve(settings.open_home(), settings.index(), book, host, port)
+        serve(settings.open_home(), settings.index(), book, host, port, run_service(settings))
 
 
 def metrics(*, out: Path | None = None, session: Given) -> None:

@@ -1,6 +1,7 @@
 """The operations page, the search page and their JSON twins.
 
-It reads releases, the catalogue and the served index, and writes nothing but the log of searches. Everything shown is
+It reads releases, the catalogue and the served index, and writes nothing but the log of searches; runs are started by
+the Prefect server. Everything shown is
 escaped; nothing is loaded from elsewhere, so that it works without the internet.
 """
 
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from chunking.document import SECTION_SEPARATOR
 from dashboard.highlight import LONGEST_SHOWN, marked
 from dashboard.metrics import CONTENT_TYPE, Metrics
+from dashboard.runs import RunService, run_routes
 from dashboard.search_log import SearchLog
 from dashboard.status import read_status
 from evaluation.catalogue import Catalogue, CatalogueError
@@ -78,8 +80,8 @@ class ServedSearcher:
         return searcher.search(query, limit)
 
 
-def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> FastAPI:
-    """Return the application over one home."""
+def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue, runs: RunService | None = None) -> FastAPI:
+    """Return the application over one home; ``runs`` is where runs are started over HTTP, if they are."""
     search_log = SearchLog(catalogue, settings.search.log_days)
 
     @asynccontextmanager
@@ -90,6 +92,7 @@ def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue) -> Fas
     # The built-in documentation pages load their scripts from the internet; the schema itself is served.
     app = FastAPI(title="specmine", docs_url=None, redoc_url=None, lifespan=until_logged)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    app.include_router(run_routes(runs or RunService()))
     templates = Jinja2Templates(directory=_HERE / "templates")
     templates.env.globals.update(marked=marked, section_separator=SECTION_SEPARATOR, longest_shown=LONGEST_SHOWN)
     searcher = ServedSearcher(home, settings)
@@ -170,6 +173,8 @@ def refusal(request: Request) -> Response | None:
     return None
 
 
-def serve(home: Home, settings: IndexSettings, catalogue: Catalogue, host: str, port: int) -> None:
+def serve(
+    home: Home, settings: IndexSettings, catalogue: Catalogue, host: str, port: int, runs: RunService | None = None
+) -> None:
     """Serve the pages until interrupted."""
-    uvicorn.run(create_app(home, settings, catalogue), host=host, port=port, log_level="warning")
+    uvicorn.run(create_app(home, settings, catalogue, runs), host=host, port=port, log_level="warning")

@@ -71,6 +71,14 @@ class QdrantTable(BaseModel):
         return Placement(**self.model_dump(exclude={"url", "api_key"}))
 
 
+class DashboardTable(BaseModel):
+    """``[dashboard]``: with ``token``, programs that know it start runs over HTTP."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: SecretStr | None = Field(default=None, min_length=16)
+
+
 @dataclass(frozen=True)
 class CatalogueTable:
     """``[catalogue]``: the SQLAlchemy URL of the catalogue; without it, SQLite below the home."""
@@ -102,6 +110,7 @@ class Settings(BaseSettings):
     ocr: OcrSettings = Field(default_factory=OcrSettings)
     qdrant: QdrantTable = Field(default_factory=QdrantTable)
     search: SearchSettings = Field(default_factory=SearchSettings)
+    dashboard: DashboardTable = Field(default_factory=DashboardTable)
     catalogue: CatalogueTable = Field(default_factory=CatalogueTable)
     mine: MineSettings = Field(default_factory=MineSettings)
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
