@@ -20,6 +20,9 @@ Reasons = dict[str, str]
 ALERT = "alert"
 """What is called for besides flows: somebody is to be told."""
 
+UNTIL_DONE = ("mine", "reindex")
+"""What calls for these stands until they are done: while one is under way it is no reason for another."""
+
 _FULL_SEARCH = ("release", "fusion")  # the runs that tell how good a release is, the first there is
 _RUNS_LOOKED_AT = 1000
 

@@ -22,6 +22,7 @@ from flows.deployed import FLOWS, one_at_a_time
 from flows.deployments import DEPLOYMENT, required_api
 from flows.prefect_schedules import as_prefect, put_schedule, told
 from flows.settings import DEFAULT_FILE, Settings
+from flows.stage_runs import end_crashed_now
 from indexing.home import SpecmineError
 
 POOL = "specmine"
@@ -33,6 +34,7 @@ Outcome = Literal["added", "changed", "unchanged"]
 def deploy(settings: Settings, pool: str = POOL) -> dict[str, Any]:
     """Register every flow, schedule and automation, and say what changed; the pool is made where it is missing.
 
+    Runs whose process is gone are ended, so that the next one need not wait for them.
     Raises SpecmineError when there is no server, no configuration file, or a schedule that Prefect refuses: then
     nothing was changed.
     """
@@ -42,6 +44,7 @@ def deploy(settings: Settings, pool: str = POOL) -> dict[str, Any]:
     schedules = settings.schedules.by_flow()
     for name, scheduled in schedules.items():
         as_prefect(name, scheduled)
+    crashed = [str(lease) for lease in end_crashed_now(settings)]
     deployments = []
     try:
         with get_client(sync_client=True) as client:
@@ -72,6 +75,7 @@ def deploy(settings: Settings, pool: str = POOL) -> dict[str, Any]:
         "pool": {"name": pool, "outcome": pool_outcome},
         "deployments": deployments,
         "automations": automations,
+        "crashed": crashed,
     }
 
 

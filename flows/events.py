@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from prefect import get_run_logger
+from prefect import get_client, get_run_logger
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from flows.chain import following
+from flows.chain import ALERT, UNTIL_DONE, following
 from flows.settings import Settings
 
 WANTED = "specmine.wanted."
@@ -31,6 +41,9 @@ def call_for_what_follows(flow: str, report: Mapping[str, Any], settings: Settin
     try:
         wanted = following(flow, report, settings)
         for name, reason in wanted.items():
+            if name != ALERT and _is_coming(name):
+                log.info("%s is called for and coming already: %s", name, reason)
+                continue
             related = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
             emit_event(
                 f"{WANTED}{name}",
@@ -43,3 +56,19 @@ def call_for_what_follows(flow: str, report: Mapping[str, Any], settings: Settin
         log.warning("what follows %s was not called for: %s", flow, error)
         return {}
     return wanted
+
+
+def _is_coming(flow: str) -> bool:
+    """Tell whether a run of a flow is due or about to begin; for some one that has begun will do as well."""
+    now: Any = datetime.now(UTC)
+    types = [StateType.SCHEDULED, StateType.PENDING, *([StateType.RUNNING] if flow in UNTIL_DONE else [])]
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types)),
+                expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
+            ),
+            limit=1,
+        )
+    return bool(found)

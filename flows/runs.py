@@ -27,8 +27,9 @@ REINDEX = "reindex"
 _LEASE_SECONDS = 60.0
 _SECONDS_BETWEEN_LINES = 10.0
 
-# Tasks wait for another writer, a database or a network; nothing else gets better by itself.
-RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [10, 60, 300]}
+# Tasks wait for another writer, a database or a network; nothing else gets better by itself. Some wait longer than
+# others, so that those that met do not meet again.
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": [10, 60, 300], "retry_jitter_factor": 0.5}
 
 
 def can_succeed_later(task: Any, task_run: Any, state: Any) -> bool:

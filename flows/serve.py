@@ -16,6 +16,7 @@ from flows.deployed import FLOWS, one_at_a_time
 from flows.deployments import DEPLOYMENT, required_api
 from flows.prefect_schedules import as_prefect, put_schedule, told
 from flows.settings import Settings
+from flows.stage_runs import end_crashed_now
 
 
 def serve(settings: Settings, announce: Callable[[str, list[list[str]]], None]) -> None:
@@ -27,6 +28,7 @@ def serve(settings: Settings, announce: Callable[[str, list[list[str]]], None]) 
     schedules = settings.schedules.by_flow()
     for name, schedule in schedules.items():
         as_prefect(name, schedule)  # refused before anything is registered
+    end_crashed_now(settings)
     rows = [[f"{name}/{DEPLOYMENT}", told(schedules.get(name))] for name in FLOWS]
     asyncio.run(_serve(settings, lambda: announce(url, rows)))
 

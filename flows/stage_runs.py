@@ -60,6 +60,12 @@ def end_crashed(leases: Leases) -> list[Lease]:
     return dead
 
 
+def end_crashed_now(settings: Settings) -> list[Lease]:
+    """Do what every stage does when it begins, when no stage begins: a dead run may hold the place of the next one."""
+    with closing(Catalogue(settings.catalogue_url())) as book:
+        return end_crashed(Leases(book, settings.runs.lease_seconds))
+
+
 def flow_run() -> str | None:
     """Return Prefect's id of the flow run that this is a part of. Prefect is not imported for it."""
     if "prefect" not in sys.modules:

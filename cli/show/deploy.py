@@ -22,6 +22,8 @@ def deployed(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table(f"deployed to {result['api']}", columns, rows))
     rows = [[entry["automation"], entry["outcome"], entry["enabled"]] for entry in result["automations"]]
     console.print(table("", ["automation", "", "enabled"], rows))
+    for lease in result["crashed"]:
+        console.print(f"crashed, and ended now: {lease}", markup=False)
     pool = result["pool"]["name"]
     console.print(
         f"work pool {pool}: {result['pool']['outcome']}; a worker runs it: prefect worker start --pool {pool}"

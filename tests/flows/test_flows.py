@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,28 @@ def test_a_run_whose_process_is_gone_is_ended_in_prefect_with_those_it_is_a_part
         states = [client.read_flow_run(run).state for run in ids]
     assert [state.type.value for state in states if state] == ["CRASHED", "CRASHED"]
     assert states[0] and "ended without a word: mine, process 1 on host" in str(states[0].message)
+
+
+def test_what_is_coming_already_is_not_called_for_again() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Completed, Pending, Running, Scheduled
+
+    from flows.evaluate import evaluate
+    from flows.events import _is_coming
+    from flows.mine import mine
+
+    with get_client(sync_client=True) as client:
+        for flow, begun_will_do in ((mine, True), (evaluate, False)):
+            name = flow.name
+            assert not _is_coming(name)
+            later = client.create_flow_run(flow, state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)))
+            assert not _is_coming(name)  # tonight's scheduled run is no answer to what is called for now
+            run = client.create_flow_run(flow, state=Scheduled(scheduled_time=datetime.now(UTC)))
+            assert _is_coming(name)
+            client.set_flow_run_state(run.id, Pending(), force=True)
+            assert _is_coming(name)
+            client.set_flow_run_state(run.id, Running(), force=True)
+            assert _is_coming(name) is begun_will_do
+            client.set_flow_run_state(run.id, Completed(), force=True)
+            assert not _is_coming(name)
+            client.delete_flow_run(later.id)
