@@ -19,6 +19,7 @@ from cli.queries import judgements, queries
 from cli.rerankers import reranker
 from cli.review import review
 from cli.session import Session
+from cli.snapshots import snapshots
 from cli.versions import versions
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -50,6 +51,7 @@ COMMANDS = (
     releases.geometry,
     releases.rollback,
     releases.monitor,
+    snapshots,
     compare,
     models,
     installation.doctor,

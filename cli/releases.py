@@ -51,7 +51,8 @@ def rollback(*, session: Given) -> None:
     """Serve again the release that was served before."""
     from flows import releases
 
-    result = releases.roll_back(session.settings().open_home())
+    settings = session.settings()
+    result = releases.roll_back(settings.open_home(), settings.index())
     told = f"serving {result['release']} again (was {result['before']})"
     session.emit(result, lambda console: console.print(told))
 

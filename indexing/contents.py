@@ -57,6 +57,36 @@ def write_content(
     return content
 
 
+def restore_contents(
+    home: Home,
+    generation: Generation,
+    settings: IndexSettings,
+    contents: Sequence[int],
+    geometries: Mapping[int, Mapping[str, Geometry]],
+    tell: Progress,
+) -> list[int]:
+    """Write those of ``contents`` that the store lacks, from documents and vectors; return which those were.
+
+    ``geometries`` gives, by content, those of the releases that name it. Each content is made from the one before.
+    """
+    store = open_store(home, generation, settings.qdrant)
+    written: list[int] = []
+    before: dict[str, IndexedDocument] = {}
+    base: int | None = None
+    held: Mapping[str, Geometry] = {}
+    for content in sorted(contents):
+        documents, points = read_documents(home, generation.id, content), geometries.get(content, {})
+        if not store.has(content):
+            base = base if points == held else None  # points that a base lacks cannot be added for its documents
+            known = before if base is not None else {}
+            added = {name: entry for name, entry in documents.items() if known.get(name) != entry}
+            gone = [name for name in known if name not in documents]
+            store.write(content, base, _batches(home, generation, added, tell, points), [*added, *gone])
+            written.append(content)
+        base, before, held = content, documents, points
+    return written
+
+
 def write_points(
     home: Home,
     generation: Generation,

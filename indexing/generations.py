@@ -33,11 +33,16 @@ class GenerationEncoder:
 
 @dataclass(frozen=True)
 class Generation:
-    """The immutable configuration of an index. ``chunking`` is the fingerprint of reader, splitter and tokenizers."""
+    """The immutable configuration of an index. ``chunking`` is the fingerprint of reader, splitter and ``tokenizers``.
+
+    The latter are the SHA-256 of the files that passages were measured with when they were first cut, sorted: encoders
+    that came since read the same passages. What older versions wrote has none: they are those of its encoders.
+    """
 
     chunking: str
     chunk_settings: dict[str, Any]
     encoders: tuple[GenerationEncoder, ...]
+    tokenizers: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -91,7 +96,8 @@ def read_generation(home: Home, generation_id: str) -> Generation:
     encoders = tuple(
         GenerationEncoder(encoder_from_dict(saved["spec"]), saved["fingerprint"]) for saved in content["encoders"]
     )
-    generation = Generation(content["chunking"], content["chunk_settings"], encoders)
+    tokenizers = tuple(content.get("tokenizers", ()))
+    generation = Generation(content["chunking"], content["chunk_settings"], encoders, tokenizers)
     if generation.id != generation_id:
         raise SpecmineError(f"{home.generations / generation_id / MANIFEST} was changed: run `specmine reindex`")
     return generation
@@ -106,12 +112,21 @@ def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> St
     return ServerStore(connect(qdrant.url, qdrant.api_key), _collection(generation), qdrant.placement)
 
 
-def remove_contents(home: Home, generation: Generation, qdrant: QdrantSettings) -> None:
-    """Remove all contents of a generation whose folder is gone; those on a server go with their collection."""
+def remove_contents(generation: Generation, qdrant: QdrantSettings) -> None:
+    """Remove a generation's contents from the configured server; those of the embedded engine go with its folder."""
     if qdrant.url is not None:
         from indexing.store_server import connect
 
         connect(qdrant.url, qdrant.api_key).delete_collection(_collection(generation))
+
+
+def is_on_server(generation: Generation, qdrant: QdrantSettings) -> bool:
+    """Tell whether a server is configured and holds contents of a generation, of this home or another."""
+    if qdrant.url is None:
+        return False
+    from indexing.store_server import connect
+
+    return connect(qdrant.url, qdrant.api_key).collection_exists(_collection(generation))
 
 
 def _collection(generation: Generation) -> str:
@@ -121,12 +136,12 @@ def _collection(generation: Generation) -> str:
 def write_documents(home: Home, generation_id: str, content: int, documents: dict[str, IndexedDocument]) -> None:
     """Write the list of a content's documents."""
     saved = {document_id: asdict(documents[document_id]) for document_id in sorted(documents)}
-    write_json(_documents_file(home, generation_id, content), saved)
+    write_json(documents_file(home, generation_id, content), saved)
 
 
 def read_documents(home: Home, generation_id: str, content: int) -> dict[str, IndexedDocument]:
     """Return the documents of a content by id."""
-    saved = read_json(_documents_file(home, generation_id, content))
+    saved = read_json(documents_file(home, generation_id, content))
     return {document_id: IndexedDocument(**fields) for document_id, fields in saved.items()}
 
 
@@ -176,5 +191,6 @@ def fingerprint_of(settings: Any) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _documents_file(home: Home, generation_id: str, content: int) -> Path:
+def documents_file(home: Home, generation_id: str, content: int) -> Path:
+    """Return where the list of a content's documents is kept."""
     return home.generations / generation_id / f"documents-{content}.json"

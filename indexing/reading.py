@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,13 +13,22 @@ from chunking.splitters import ChunkSettings
 from chunking.stored import text_bytes
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
 from indexing.embedding import Progress
-from indexing.generations import Generation, GenerationEncoder, IndexedDocument, document_folder, fingerprint_of
+from indexing.generations import (
+    Generation,
+    GenerationEncoder,
+    IndexedDocument,
+    document_folder,
+    fingerprint_of,
+    read_generation,
+)
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
 from indexing.rates import Work, record
+from indexing.releases import current
 from indexing.settings import IndexSettings
+from indexing.specs import EncoderSpec
 
 # Bump when a reader changes what it makes of the same bytes.
 READER_VERSION = 22
@@ -46,13 +55,28 @@ def trial(settings: IndexSettings, reader: int | str, content_hash: str) -> str:
 
 
 def plan_generation(home: Home, settings: IndexSettings) -> Generation:
-    """Return the generation that ``settings`` describe; fetches the models that are missing."""
-    encoders = [GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders]
-    tokenizers = [sha256_file(tokenizer_file(spec, home)) for spec in settings.encoders]
+    """Return the generation that ``settings`` describe; fetches the models that are missing.
+
+    Where only the encoders differ from those of the served generation its passages stay as they are cut, although they
+    were measured with other tokenizers: an encoder that comes or goes touches no other.
+    """
+    encoders = tuple(GenerationEncoder(spec, encoder_fingerprint(spec, home)[0]) for spec in settings.encoders)
     chunk_settings = asdict(replace(settings.chunking, max_tokens=settings.tokens_per_chunk))
-    cut_by = ChunkSettings(**chunk_settings).fingerprint()
-    chunking = fingerprint_of([reader_of(settings), cut_by, sorted(tokenizers)])
-    return Generation(chunking, chunk_settings, tuple(encoders))
+    reader, cut_by = reader_of(settings), ChunkSettings(**chunk_settings).fingerprint()
+    tokenizers = _tokenizers(settings.encoders, home)
+    served = current(home)
+    if served is not None and is_whole(home.generations / served.generation):
+        old = read_generation(home, served.generation)
+        measured_with = old.tokenizers or _tokenizers([part.spec for part in old.encoders], home)
+        if fingerprint_of([reader, cut_by, list(measured_with)]) == old.chunking:
+            tokenizers = measured_with
+    chunking = fingerprint_of([reader, cut_by, list(tokenizers)])
+    return Generation(chunking, chunk_settings, encoders, tokenizers)
+
+
+def _tokenizers(encoders: Iterable[EncoderSpec], home: Home) -> tuple[str, ...]:
+    """Return the SHA-256 of the encoders' tokenizer files, sorted."""
+    return tuple(sorted(sha256_file(tokenizer_file(spec, home)) for spec in encoders))
 
 
 def made_with(generation: Generation, settings: IndexSettings) -> IndexSettings:

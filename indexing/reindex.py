@@ -26,6 +26,7 @@ from indexing.reindex_estimate import Estimate, Meter, estimate_reindex, keep_co
 from indexing.reindex_journal import begin, end, refuse
 from indexing.reindex_plan import ReindexPlan, plan_reindex
 from indexing.reindex_settings import ReindexSettings
+from indexing.reindex_work import ReindexWork
 from indexing.releases import BASE, Release, publish, served
 from indexing.retention import remove_old_generations
 from indexing.settings import IndexSettings
@@ -56,7 +57,7 @@ class ReindexReport:
     ``published`` is False where the checks failed, and ``reasons`` tells why; ``release`` is the one that is served
     now. ``unread`` gives, by document, why it could not be read again: its stored text was cut. ``brought_after``
     counts the documents that changed while it ran. ``switch_seconds`` is how long the writer's lock was held.
-    ``estimate`` is what it was estimated at before, ``actual`` what it took.
+    ``work`` and ``estimate`` are what was expected of it before, ``actual`` what it took.
     ``removed`` are the generations that went, ``held`` those that should have gone and that a reader has open.
     """
 
@@ -71,6 +72,7 @@ class ReindexReport:
     judged: Judged | None
     unread: dict[str, str]
     seconds: float
+    work: ReindexWork
     estimate: Estimate
     actual: dict[str, float]
     switch_seconds: float = 0.0
@@ -93,6 +95,7 @@ class ReindexReport:
             "unread": self.unread,
             "removed_generations": self.removed,
             "held_generations": self.held,
+            "work": self.work.as_json(),
             "estimate": self.estimate.as_json(),
             "actual": {name: round(value, 1) for name, value in self.actual.items()},
             "switch_seconds": round(self.switch_seconds, 3),
@@ -122,7 +125,7 @@ def reindex(
                 remove_partials(folder)
         plan = plan_reindex(home, settings)
         progress("estimating", 0, 1)
-        estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)[1]
+        work, estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)
         progress("estimating", 1, 1)
         meter = Meter(home)
         builder = Builder(home, settings, plan_generation(home, settings), progress)
@@ -159,6 +162,7 @@ def reindex(
         judged=outcome.judged,
         unread=builder.unread,
         seconds=time.monotonic() - started,
+        work=work,
         estimate=estimate,
         actual=actual,
         switch_seconds=switched.seconds if switched else 0.0,

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from chunking.document import Chunk
+from chunking.document import Chunk, sha256_file
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, load_chunks, text_bytes
 from chunking.tokens import TokenCounter
@@ -52,7 +53,8 @@ class ReindexWork:
     the new index, of ``documents`` documents, ``embed`` what each encoder does of them.
 
     ``sampled`` is the share of the documents to cut that was tried, by length; 1 where all that is told was counted.
-    ``texts`` are some that would be embedded.
+    ``texts`` are some that would be embedded. ``shortened`` counts, by encoder, the passages of which it reads the
+    beginning alone: they were cut before it came, to the measure of other tokenizers.
     """
 
     documents: int = 0
@@ -64,6 +66,7 @@ class ReindexWork:
     embed: dict[str, ToEmbed] = field(default_factory=dict)
     sampled: float = 1.0
     texts: list[str] = field(default_factory=list)
+    shortened: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is told of it, in whole numbers."""
@@ -72,7 +75,7 @@ class ReindexWork:
             name: {key: round(value) for key, value in asdict(part).items() if key != "characters"}
             for name, part in self.embed.items()
         }
-        return {**numbers, "embed": embed, "sampled": round(self.sampled, 3)}
+        return {**numbers, "embed": embed, "shortened": self.shortened, "sampled": round(self.sampled, 3)}
 
 
 def work_of(home: Home, settings: IndexSettings, release: Release, generation: Generation) -> ReindexWork:
@@ -87,10 +90,16 @@ def work_of(home: Home, settings: IndexSettings, release: Release, generation: G
     found = ReindexWork(len(documents), embed={name: ToEmbed() for name in generation.names})
     found.cut = float(sum(sizes.values()))
     found.read = float(sum(sizes[name] for name in missing if to_read_again(home, reader, documents[name])))
+    later = _later_encoders(home, generation)
     for name, entry in documents.items():
         if name not in missing:
             key = document_key(name, entry.content_hash, generation)
-            _count(home, generation, key, load_chunks(document_folder(home, key)), known[name], found, 1.0)
+            chunks = load_chunks(document_folder(home, key))
+            _count(home, generation, key, chunks, known[name], found, 1.0)
+            for encoder, (tokenizer, most) in later.items():
+                read = tokenizer.encode_batch_fast([chunk.encoder_text for chunk in chunks])
+                longer = sum(len(encoding.ids) > most for encoding in read)
+                found.shortened[encoder] = found.shortened.get(encoder, 0) + longer
     sample = _sample(sizes)
     total, tried = sum(sizes.values()), sum(sizes[name] for name in sample)
     found.sampled = tried / total if total else 1.0
@@ -100,6 +109,20 @@ def work_of(home: Home, settings: IndexSettings, release: Release, generation: G
         chunks = chunk(document, ChunkSettings(**generation.chunk_settings), counter) if counter else []
         _count(home, generation, None, chunks, known[name], found, total / max(tried, 1))
     return found
+
+
+def _later_encoders(home: Home, generation: Generation) -> dict[str, tuple[Tokenizer, int]]:
+    """Return the encoders that the generation's passages were not measured for, and how many tokens each reads."""
+    later = {}
+    for part in generation.encoders:
+        path = tokenizer_file(part.spec, home)
+        if sha256_file(path) not in generation.tokenizers:
+            tokenizer = Tokenizer.from_file(str(path))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            prompt = len(tokenizer.encode(part.spec.document_prompt, add_special_tokens=False).ids)
+            later[part.spec.name] = (tokenizer, part.spec.max_tokens - prompt)
+    return later
 
 
 def _sample(sizes: Mapping[str, int]) -> list[str]:

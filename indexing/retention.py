@@ -47,7 +47,7 @@ def remove_old_generations(home: Home, settings: IndexSettings, number: int) -> 
         if not remove_unless_held(folder):
             held.append(folder.name)
             continue
-        remove_contents(home, generation, settings.qdrant)
+        remove_contents(generation, settings.qdrant)
         removed.append(folder.name)
         _remove_unlisted(home, keys)
     return removed, held

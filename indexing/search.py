@@ -269,6 +269,10 @@ class Searcher:
         entry = self.documents.get(document_id)
         return load_text(document_folder(self._home, entry.key)) if entry else None
 
+    def count(self) -> int:
+        """Return the number of passages in the store."""
+        return self._reader.count()
+
     def vector_checksum(self, encoder: str) -> str:
         """Return the SHA-256 over all vectors of an encoder as the store holds them, in order of chunk id."""
         digest = hashlib.sha256()

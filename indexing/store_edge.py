@@ -76,10 +76,13 @@ class EdgeStore:
 
     def reader(self, content: int) -> EdgeReader:
         """See ``indexing.stores.Store.reader``."""
-        folder = self._folder / str(content)
-        if not is_whole(folder):
+        if not self.has(content):
             raise SpecmineError(f"content {content} of the index is gone from {self._folder}: run `specmine reindex`")
-        return EdgeReader(folder)
+        return EdgeReader(self._folder / str(content))
+
+    def has(self, content: int) -> bool:
+        """See ``indexing.stores.Store.has``."""
+        return is_whole(self._folder / str(content))
 
     def keep(self, contents: Collection[int]) -> None:
         """See ``indexing.stores.Store.keep``."""

@@ -110,11 +110,15 @@ class ServerStore:
 
     def reader(self, content: int) -> ServerReader:
         """See ``indexing.stores.Store.reader``."""
-        if not self._client.collection_exists(self._collection) or content not in self._written():
+        if not self.has(content):
             raise SpecmineError(
                 f"content {content} is gone from the Qdrant collection {self._collection!r}: run `specmine reindex`"
             )
         return ServerReader(self._client, self._collection, content, self._placement)
+
+    def has(self, content: int) -> bool:
+        """See ``indexing.stores.Store.has``."""
+        return self._client.collection_exists(self._collection) and content in self._written()
 
     def keep(self, contents: Collection[int]) -> None:
         """See ``indexing.stores.Store.keep``."""

@@ -113,6 +113,10 @@ class Store(Protocol):
         """Open a content that was written to its end. Raises SpecmineError when there is none of that number."""
         ...
 
+    def has(self, content: int) -> bool:
+        """Tell whether a content was written to its end, and not removed since."""
+        ...
+
     def keep(self, contents: Collection[int]) -> None:
         """Remove every content but these, and those that a reader of the embedded store has open."""
         ...

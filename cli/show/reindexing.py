@@ -26,6 +26,7 @@ def plan(console: Console, result: Mapping[str, Any]) -> None:
             f"{escape(name)}: {part['passages']:,} passages ({part['tokens']:,} tokens) to embed, the vectors of "
             f"{part['reused']:,} serve again"
         )
+    _shortened(console, work)
     if work["sampled"] < 1:
         console.print(f"(how documents are cut was tried on {work['sampled']:.0%} of their text)")
     rows = [
@@ -69,6 +70,7 @@ def done(console: Console, result: Mapping[str, Any]) -> None:
         )
     elif judged:
         console.print(f"not compared on judged queries: there are none of split {judged['split']}")
+    _shortened(console, result["work"])
     for document, reason in result["unread"].items():
         console.print(f"[yellow]not read again[/yellow] {escape(document)}: {escape(reason)}")
     console.print(f"estimated: {_sums(result['estimate'])}")
@@ -92,6 +94,15 @@ def _changes(console: Console, result: Mapping[str, Any]) -> None:
     console.print(f"[bold]{result['served']} → {result['generation']}[/bold]")
     for change in result["changes"] or ["nothing differs"]:
         console.print(f"- {escape(change)}")
+
+
+def _shortened(console: Console, work: Mapping[str, Any]) -> None:
+    for name, count in work["shortened"].items():
+        if count:
+            console.print(
+                f"[yellow]warning[/yellow] {escape(name)} reads only the beginning of {count:,} passages: they were "
+                "cut before it came; another max_tokens of \\[chunking] cuts all anew"
+            )
 
 
 def _sums(taken: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 
 from flows import releases
-from indexing.home import Home
+from indexing.generations import Generation, save_generation
+from indexing.home import MANIFEST, Home, write_json
 from indexing.releases import Fusion, Release, publish
 
 Run = Callable[..., tuple[int, str, str]]
+GENERATION = Generation("c0", {}, ())
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +46,13 @@ def one_object(text: str) -> dict[str, Any]:
     return value
 
 
-def release(home: Home, note: str) -> Release:
-    return publish(home, Release("g1", 1, {"minilm": "base"}, Fusion("soft", {"bm25": 1.0}), note=note))
+def release(home: Home, note: str, content: int = 1) -> Release:
+    """Publish a release of a content that is there as far as its manifest tells."""
+    save_generation(home, GENERATION)
+    folder = home.generations / GENERATION.id / "contents" / str(content)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MANIFEST, {})
+    return publish(home, Release(GENERATION.id, content, {"minilm": "base"}, Fusion("soft", {"bm25": 1.0}), note=note))
 
 
 def test_releases_and_rollback(specmine: Run, somewhere: Path) -> None:
@@ -60,6 +68,18 @@ def test_releases_and_rollback(specmine: Run, somewhere: Path) -> None:
     assert status == 1
     assert "nothing to roll back to" in one_object(output)["error"]
     assert "second" in specmine("releases")[1]
+
+
+def test_what_was_removed_is_not_served_again(specmine: Run, somewhere: Path) -> None:
+    home = Home(somewhere / "var")
+    release(home, "first", content=1)
+    release(home, "second", content=2)
+    shutil.rmtree(home.generations / GENERATION.id / "contents" / "1")
+    error = one_object(specmine("rollback", "--json")[1])["error"]
+    assert error.startswith("content 1 of release r0001 was removed")
+    shutil.rmtree(home.generations / GENERATION.id)
+    assert f"generation {GENERATION.id} is gone" in one_object(specmine("rollback", "--json")[1])["error"]
+    assert one_object(specmine("releases", "--json")[1])["served"] == "r0002"
 
 
 def test_global_options_stand_anywhere(specmine: Run, somewhere: Path) -> None:

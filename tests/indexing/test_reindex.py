@@ -8,25 +8,37 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from chunking.splitters import ChunkSettings
-from indexing.generations import IndexedDocument, read_documents, read_generation, vectors_file
+from indexing import embedding
+from indexing.encoders import DocumentEncoder, load_document_encoder
+from indexing.generations import (
+    GenerationEncoder,
+    IndexedDocument,
+    read_documents,
+    read_generation,
+    vectors_file,
+)
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models import fetch, tokenizer_file
+from indexing.reading import plan_generation
 from indexing.reindex import Judged, reindex
 from indexing.reindex_checks import Checked, check
 from indexing.reindex_journal import under_way
 from indexing.reindex_settings import ReindexSettings
+from indexing.reindex_work import work_of
 from indexing.releases import Release, current, publish, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
-from indexing.specs import WORDLLAMA
+from indexing.specs import MINILM, WORDLLAMA
 
 pytestmark = pytest.mark.models
 
@@ -304,3 +316,73 @@ def _stored(home: Home) -> tuple[str, dict[str, str], set[str]]:
     state = searcher.vector_checksum("wordllama"), keys, set(searcher.chunk_ids)
     searcher.close()
     return state
+
+
+def state_of(home: Home, encoder: str) -> dict[str, tuple[bytes, int]]:
+    """The bytes of an encoder's vectors and norms of the served documents, and when they were written."""
+    release = served(home)
+    part = next(one for one in read_generation(home, release.generation).encoders if one.spec.name == encoder)
+    folder = home.vectors / part.fingerprint[:32]
+    files = [path for entry in documents_of(home).values() for path in folder.glob(f"{entry.key}.*")]
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_an_encoder_comes_and_goes_without_touching_the_other(
+    prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(MINILM.source, Home(prepared.root))
+    both = replace(SETTINGS, encoders=(WORDLLAMA, MINILM))
+    chunks = ingest([folder], prepared, SETTINGS).chunks
+    before, cut = state_of(prepared, "wordllama"), {entry.key for entry in documents_of(prepared).values()}
+    embedded: list[str] = []
+
+    def counted(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
+        loaded = load_document_encoder(encoder.spec, home)
+        embed = loaded.embed_with_norms
+
+        def embed_with_norms(texts: Sequence[str], progress: object = None) -> object:
+            embedded.extend(encoder.spec.name for _ in texts)
+            return embed(texts)
+
+        monkeypatch.setattr(loaded, "embed_with_norms", embed_with_norms)
+        return loaded
+
+    monkeypatch.setattr(embedding, "load_encoder", counted)
+    added = reindex(prepared, both, silent)
+    assert added.plan.changes == ("encoder minilm is new",)
+    assert (added.published, added.embedded, embedded) == (True, chunks, ["minilm"] * chunks)
+    assert added.work.shortened == {"minilm": 0}
+    assert state_of(prepared, "wordllama") == before
+    assert {entry.key for entry in documents_of(prepared).values()} == cut
+    searcher = Searcher.open(prepared, both)
+    assert set(searcher.search("newtons").results[0].sources) == {"wordllama", "minilm", "bm25"}
+    searcher.close()
+    write(folder, 8)
+    assert ingest([folder], prepared, both).indexed == 1  # the configured index is the served one
+
+    embedded.clear()
+    dropped = reindex(prepared, SETTINGS, silent)
+    assert dropped.plan.changes == ("encoder minilm goes",)
+    assert (dropped.published, dropped.embedded, embedded) == (True, 0, [])
+    after = state_of(prepared, "wordllama")
+    assert {name: after[name] for name in before} == before
+    only = reindex(prepared, replace(SETTINGS, encoders=(MINILM,)), silent)
+    assert (only.published, only.embedded) == (True, 0)  # its vectors were kept
+    searcher = Searcher.open(prepared, SETTINGS)
+    assert set(searcher.search("newtons").results[0].sources) == {"minilm", "bm25"}
+    searcher.close()
+
+
+def test_passages_that_a_later_encoder_reads_in_part_are_counted(prepared: Home, folder: Path) -> None:
+    text = ("bolt " + "/" * 16 + " ") * 45  # four tokens for the word vectors, 16 for BERT
+    (folder / "long.md").write_text("# Long\n\n" + text, encoding="utf-8")
+    ingest([folder], prepared, SETTINGS)
+    settings = replace(SETTINGS, encoders=(WORDLLAMA, MINILM))
+    generation = plan_generation(prepared, settings)
+    assert generation.chunking == read_generation(prepared, served(prepared).generation).chunking
+    work = work_of(prepared, settings, served(prepared), generation)
+    texts = [chunk.encoder_text for chunk in Searcher.open(prepared, SETTINGS).chunks.values()]
+    tokenizer = Tokenizer.from_file(str(tokenizer_file(MINILM, prepared)))
+    tokenizer.no_truncation()
+    longer = sum(len(tokenizer.encode(text).ids) > MINILM.max_tokens for text in texts)
+    assert work.shortened == {"minilm": longer} and longer > 0
