@@ -23,6 +23,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ from samples.render import render_all
 SEED = 13
 WANTED = 0.7  # of the true negatives that the unfiltered run keeps
 PLAIN = MineSettings(sources=("bm25", "encoder", "ensemble"), random_share=0.0, filters=())
-BELIEVED = {"minimum_agreement": 0.0}
+BELIEVED: dict[str, Any] = {"minimum_agreement": 0.0}
 COLUMNS = ("kept", "false", "cut", "true kept", "false removed")
 STEPS = 7  # of halving the range of a bound: the lowest that keeps so many is the one that removes most
 BOUND_OF = {"calibrated": "calibrated_range", "evidence": "evidence_range"}
@@ -65,7 +66,7 @@ TUNED: dict[str, MineSettings] = {
 }
 LEARNED: dict[str, MineSettings] = {
     f"learned{believed}, above {bound:g}": replace(PLAIN, filters=("learned",), learned_range=(bound, 1.0), **settings)
-    for believed, settings in (("", {}), (", believed", BELIEVED))
+    for believed, settings in {"": dict[str, Any](), ", believed": BELIEVED}.items()
     for bound in (0.7, 0.5, 0.3)
 }
 
@@ -73,25 +74,22 @@ LEARNED: dict[str, MineSettings] = {
 class Remembering(Searcher):
     """A searcher that searches and embeds the same queries once: the runs differ in what follows."""
 
-    _runs: dict[tuple[str, ...], dict[str, Run]]
-    _embedded: dict[tuple[str, ...], dict[str, np.ndarray]]
-
     def runs(self, queries: Mapping[str, str], depth: int = 200, only: Collection[str] | None = None) -> dict[str, Run]:
-        known = self.__dict__.setdefault("_runs", {})
+        known: dict[tuple[str, ...], dict[str, Run]] = self.__dict__.setdefault("_known_runs", {})
         key = (*queries, str(depth), *(only or ()))
         if key not in known:
             known[key] = super().runs(queries, depth, only)
         return known[key]
 
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
-        known = self.__dict__.setdefault("_vectors", {})
+        known: dict[str, np.ndarray] = self.__dict__.setdefault("_known_vectors", {})
         if encoder not in known:
             known[encoder] = self.document_vectors(encoder)
-        rows = self.__dict__.setdefault("_row_of", {chunk: row for row, chunk in enumerate(self.chunk_ids)})
+        rows = self.__dict__.setdefault("_known_rows", {chunk: row for row, chunk in enumerate(self.chunk_ids)})
         return np.asarray(known[encoder][[rows[chunk] for chunk in chunks]])
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
-        known = self.__dict__.setdefault("_embedded", {})
+        known: dict[tuple[str, ...], dict[str, np.ndarray]] = self.__dict__.setdefault("_known_queries", {})
         key = tuple(queries)
         if key not in known:
             known[key] = super().embed(queries)

@@ -18,6 +18,7 @@ import argparse
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.trainings import PerQuery, averaged, of_seeds
@@ -101,7 +102,7 @@ def main() -> None:
         for loss in LOSSES:
             training = replace(plain, loss=loss, seed=seed)
             key = fingerprint_of([name, asdict(training), ledger.manifest["id"]])[:16]
-            results.setdefault(loss, []).append(once(key, lambda training=training: trained(training)))
+            results.setdefault(loss, []).append(once(key, partial(trained, training)))
     print("\n| trained by | searched by | nDCG@10 | MRR@10 | R@100 | from cosine | seeds |")
     print("|---|---|---:|---:|---:|---|---|")
     for loss, runs in results.items():

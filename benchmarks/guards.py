@@ -1,11 +1,14 @@
 """Does what was learned from one collection do harm in another? The served versions measured where nothing was trained.
 
-    python -m benchmarks.guards --config rfc.toml [--cranfield $DATA/cranfield] [--other jaquad.toml ...]
+    python -m benchmarks.guards --config rfc.toml --cranfield $DATA/cranfield --other jaquad.toml [--shares 1 .5]
 
 ``--config`` names the home whose served release has retrained encoders. Every other home, and Cranfield, which is
 ingested with the same encoders into ``comparisons/guards`` of that home, is a guard: each of its encoders whose
 document side is the same is measured untrained and retrained on its judged queries (of ``--split``), alone and by exact
 search. A guard holds where the low end of the interval is not below ``guard_tolerance``, as a promotion asks.
+
+A share below 1 puts the weights on the line from the published to the retrained ones (``training.averaging``). What
+that leaves of the gain is measured on the home's own queries, which are the first rows.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.releases import BASE, served
 from indexing.search import Searcher
+from training.averaging import set_average
 from training.referee import encoder_run
 from training.splits import HeldOut
 
@@ -67,6 +71,8 @@ def held_out(name: str, searcher: Searcher, queries: list[Query], judgements: li
 
 
 def guards(settings: Settings, arguments: argparse.Namespace) -> Iterator[Guard]:
+    if arguments.config:
+        yield other(arguments.config, arguments.split)
     if arguments.cranfield:
         yield cranfield(settings, arguments.cranfield)
     for config in arguments.other:
@@ -79,33 +85,39 @@ def main() -> None:
     parser.add_argument("--cranfield", type=Path)
     parser.add_argument("--other", type=Path, nargs="*", default=[])
     parser.add_argument("--split", default="dev")
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     arguments = parser.parse_args()
     settings = load_settings(arguments.config)
     home, rule = settings.open_home(), settings.promotion
     trained = Searcher.open(home, settings.index(), served(home))
     sides = {one.spec.name: one for one in read_generation(home, trained.release.generation).encoders}
     print(f"\nrelease {trained.release.id}; tolerance {rule.guard_tolerance:g}\n")
-    print("| guard | encoder | queries | passages | nDCG@10 untrained | retrained | difference | p | holds |")
-    print("|---|---|---:|---:|---:|---:|---|---:|---|", flush=True)
+    print("| queries of | encoder | queries | passages | share | untrained | retrained | difference | p | holds |")
+    print("|---|---|---:|---:|---:|---:|---:|---|---:|---|", flush=True)
     for name, searcher, part in guards(settings, arguments):
         for side in searcher.generation.encoders:
             encoder = side.spec.name
             if encoder not in sides or sides[encoder].fingerprint != side.fingerprint:
-                print(f"| {name} | {encoder} | | | | | another document side: not measured | | |", flush=True)
+                print(f"| {name} | {encoder} | | | | | | another document side: not measured | | |", flush=True)
                 continue
             documents = searcher.document_vectors(encoder)
-            before, after = (
-                measure(encoder_run(one, documents, searcher.chunk_ids, part), part.projection)
-                for one in (trained.load_encoder(encoder, BASE), trained.encoders[encoder])
-            )
-            test = compare(before, after, part.groups, rule.measure, rule.level)
-            low, high = test.interval
-            print(
-                f"| {name} | {encoder} | {test.queries} | {len(searcher.chunk_ids):,} | {test.before:.4f} "
-                f"| {test.after:.4f} | {test.difference:+.4f} ({low:+.4f} to {high:+.4f}) | {test.p_value:.2g} "
-                f"| {'yes' if guards_hold({name: test}, rule) else 'no'} |",
-                flush=True,
-            )
+            learner = trained.load_encoder(encoder, BASE)
+            started = {key: tensor.clone() for key, tensor in learner.trained_weights().items()}
+            learned = trained.encoders[encoder].trained_weights()
+            found = {}
+            for share in (0.0, *arguments.shares):
+                set_average(learner, started, learned, share)
+                found[share] = measure(encoder_run(learner, documents, searcher.chunk_ids, part), part.projection)
+            for share in arguments.shares:
+                test = compare(found[0.0], found[share], part.groups, rule.measure, rule.level)
+                low, high = test.interval
+                print(
+                    f"| {name} | {encoder} | {test.queries} | {len(searcher.chunk_ids):,} | {share:g} "
+                    f"| {test.before:.4f} | {test.after:.4f} | {test.difference:+.4f} ({low:+.4f} to {high:+.4f}) "
+                    f"| {test.p_value:.2g} "
+                    f"| {'yes' if guards_hold({name: test}, rule) else 'no'} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ REFERENCE = "every passage, no ledger (full_softmax)"
 _DEEP = {"depth": 60}
 _SAME_DOCUMENT = {**_DEEP, "per_document": 7, "filters": ()}
 _ENSEMBLE = {**_DEEP, "sources": ("random", "ensemble"), "filters": ()}
-_ALL = {**_DEEP, "sources": ("random", "bm25", "encoder", "ensemble")}
+_ALL_SOURCES = ("random", "bm25", "encoder", "ensemble")
+_ALL = {**_DEEP, "sources": _ALL_SOURCES}
 _NO_REPEATS = {"filters": ("near_duplicates",)}
 _AGREED = {"filters": ("near_duplicates", "encoder_agreement")}
 # One encoder that ranks a candidate above every judged passage is enough.
@@ -67,6 +68,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "its own, cosine": {**_DEEP, "sources": ("random", "encoder"), "filters": ()},
     "its own, hyperbolic": {**_DEEP, "sources": ("random", "hyperbolic"), "filters": ()},
     "in-document": {**_SAME_DOCUMENT, "sources": ("random", "in_document")},
+    "sibling": {**_DEEP, "sources": ("random", "sibling"), "filters": ()},
     "sibling and in-document": {**_SAME_DOCUMENT, "sources": ("random", "sibling", "in_document")},
     **{f"ensemble, {name}": {**_ENSEMBLE, "fusion": name} for name in _FUSIONS},
     **{f"ensemble, {name}, encoders' agreement": {**_ENSEMBLE, **_AGREED, "fusion": name} for name in _FUSIONS},
@@ -77,15 +79,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all sources and in-document, any encoder's doubt": {
         **_ALL,
         **_DOUBTED,
-        "sources": (*_ALL["sources"], "in_document"),
+        "sources": (*_ALL_SOURCES, "in_document"),
         "per_document": 7,
     },
     "all sources, cross-encoder believed": {**_ALL, **_BELIEVED},
     "all sources and in-document, cross-encoder believed": {
         **_ALL,
         **_BELIEVED,
-        "sources": (*_ALL["sources"], "in_document"),
+        "sources": (*_ALL_SOURCES, "in_document"),
         "per_document": 7,
+    },
+    "all sources and sibling, cross-encoder believed": {
+        **_ALL,
+        **_BELIEVED,
+        "sources": (*_ALL_SOURCES, "sibling"),
     },
     "all sources, cross-encoder believed, proposals accepted": {**_ALL, **_BELIEVED, "relabel": "accept"},
     "all sources, calibrated": {**_ALL, **_BELIEVED, "filters": ("near_duplicates", "calibrated")},

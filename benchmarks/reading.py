@@ -73,7 +73,7 @@ def pool_seconds(paths: list[Path], workers: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder) / "tokenizer.json"
         words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-        words.pre_tokenizer = Whitespace()  # type: ignore[assignment]
+        words.pre_tokenizer = Whitespace()
         words.save(str(tokenizer))
         jobs = [Job(path, path.name, Path(folder) / path.name) for path in paths]
         began, used = time.monotonic(), processes_seconds()

@@ -106,7 +106,9 @@ def likeness_of_copies(source: Home, documents: Mapping[str, IndexedDocument], s
     return float((one * other).sum(1).mean())
 
 
-def build(source: Home, documents: Mapping[str, IndexedDocument], part: Any, copies: int, likeness: float, at: Path):
+def build(
+    source: Home, documents: Mapping[str, IndexedDocument], part: Any, copies: int, likeness: float, at: Path
+) -> dict[str, list[str]]:
     """Write a home with an index of these documents, and ``copies`` of each, by the one encoder ``part``."""
     home = Home(at / "home")
     (at / "home").mkdir(parents=True)

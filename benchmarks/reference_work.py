@@ -105,7 +105,7 @@ def sentence_transformers(task: Task, cross: bool) -> Loaded:
     from sentence_transformers.util import mine_hard_negatives
 
     class Given(SentenceTransformer):
-        def encode_document(self, inputs: Any, **_: Any) -> Any:
+        def encode_document(self, inputs: Any, **_: Any) -> Any:  # type: ignore[override]
             vectors = np.load(task.folder / VECTORS)
             assert len(vectors) == len(inputs)
             return vectors

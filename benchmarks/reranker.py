@@ -59,7 +59,7 @@ def columns(found: Measures) -> dict[str, dict[str, float]]:
 
 
 def row(before: Measures, after: Measures, groups: Mapping[str, str]) -> dict[str, dict[str, float | list[float]]]:
-    values = {}
+    values: dict[str, dict[str, float | list[float]]] = {}
     for name, old in columns(before).items():
         new = columns(after)[name]
         one = Measures({q: {"RR@10": v} for q, v in old.items()}, {}, ())

@@ -28,14 +28,17 @@ def choose_average(
     trained = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()}
     found: dict[float, float] = {}
     for share in sorted({*shares, 1.0}):
-        _set(encoder, started, trained, share)
+        set_average(encoder, started, trained, share)
         found[share] = score(encoder)
     best = max(found, key=lambda share: (found[share], share))
-    _set(encoder, started, trained, best)
+    set_average(encoder, started, trained, best)
     return found
 
 
-def _set(encoder: QueryEncoder, started: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> None:
+def set_average(
+    encoder: QueryEncoder, started: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float
+) -> None:
+    """Give ``encoder`` the weights on the line from ``started`` (share 0) to ``trained`` (share 1)."""
     with torch.no_grad():
         for name, tensor in encoder.trained_weights().items():
             # Of a low-rank addition B A one factor is scaled, so that the addition is.
