@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from evaluation.catalogue import Catalogue
+from evaluation.judgements import follow_renames
 from flows.settings import Settings
 from flows.stage_runs import logged
 from flows.stages import Tell, catalogue
+from indexing.generations import present_names, read_documents
+from indexing.home import Home
+from indexing.releases import served
 
 
 def plan(settings: Settings) -> dict[str, Any]:
@@ -18,7 +23,7 @@ def plan(settings: Settings) -> dict[str, Any]:
     home, index, rule = settings.open_home(), settings.index(), settings.reindex
     found = plan_reindex(home, index).as_json()
     with catalogue(settings) as book:
-        work, estimate = estimate_reindex(home, index, rule, len(book.queries(rule.split)))
+        work, estimate = estimate_reindex(home, index, rule, _judged_queries(home, book, rule.split))
     past = [asdict(one) for one in past_errors(home)]
     return {**found, "work": work.as_json(), "estimate": estimate.as_json(), "past": past}
 
@@ -31,6 +36,14 @@ def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     home, index, rule = settings.open_home(), settings.index(), settings.reindex
     with logged(settings, "reindex") as summary, catalogue(settings) as book:
         judge = judge_by_queries(home, index, book, rule, tell)
-        report = build_anew(home, index, tell, rule, judge, len(book.queries(rule.split)))
+        report = build_anew(home, index, tell, rule, judge, _judged_queries(home, book, rule.split))
         summary.update(report.as_json())
     return summary
+
+
+def _judged_queries(home: Home, book: Catalogue, split: str) -> int:
+    """Return how many queries of a split have a judged answer in the served documents."""
+    release = served(home)
+    documents = read_documents(home, release.generation, release.content)
+    judgements = follow_renames(book.judgements(split), present_names(documents))
+    return len({one.query for one in judgements if one.grade > 0 and one.document in documents})

@@ -19,6 +19,8 @@ from typing import Any
 from indexing.home import Home
 
 _FILE = "rates.jsonl"
+READING = "reading"
+"""The stage that other processes do."""
 _LATEST = 50  # measurements of a stage that are looked at: what was long ago was perhaps another machine
 _LARGEST = 5  # of them count: a small one tells how long it takes to begin
 
@@ -70,7 +72,8 @@ def record(home: Home, work: Work) -> None:
     """Keep what a stage took; nothing where it had nothing to do."""
     if work.units <= 0:
         return
-    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **asdict(work), "megabytes": peak_megabytes()}
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"time": moment, **asdict(work), "megabytes": peak_megabytes(children=work.stage == READING)}
     append(home, _FILE, line)
 
 
@@ -97,10 +100,10 @@ def cpu_seconds() -> float:
     return spent.user + spent.system + spent.children_user + spent.children_system
 
 
-def peak_megabytes() -> float:
-    """Return the most memory that this process and the largest of its children ever held."""
+def peak_megabytes(children: bool) -> float:
+    """Return the most memory that this process ever held, with or without the largest of its ended ``children``."""
     mine, theirs = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round((mine + theirs) / 1024, 1)
+    return round((mine + theirs * children) / 1024, 1)
 
 
 def append(home: Home, name: str, line: dict[str, Any]) -> None:

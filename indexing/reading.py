@@ -25,7 +25,7 @@ from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, wr
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
-from indexing.rates import Work, record
+from indexing.rates import READING, Work, record
 from indexing.releases import current
 from indexing.settings import IndexSettings
 from indexing.specs import EncoderSpec
@@ -114,7 +114,7 @@ def read_and_keep(
     unread: list[Quarantined] = []
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
-    work = Work("reading")
+    work = Work(READING)
     with work.timed(0):
         for outcome in read_and_chunk_all(
             jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading

@@ -35,6 +35,7 @@ from indexing.settings import IndexSettings
 _PASSAGES_AT_THE_SWITCH = 2000
 _ROUNDS = 5
 _LONGEST_WAIT = 7 * 24 * 3600.0  # for another writer, in seconds
+_SECONDS_TO_CLEAN = 60.0  # where another is writing for longer, old generations go the next time
 _SECONDS_TO_START = 60.0  # an ingest holds the re-index's lock while it cleans up
 
 
@@ -57,7 +58,8 @@ class ReindexReport:
     ``published`` is False where the checks failed, and ``reasons`` tells why; ``release`` is the one that is served
     now. ``unread`` gives, by document, why it could not be read again: its stored text was cut. ``brought_after``
     counts the documents that changed while it ran. ``switch_seconds`` is how long the writer's lock was held.
-    ``work`` and ``estimate`` are what was expected of it before, ``actual`` what it took.
+    ``work`` and ``estimate`` are what was expected before, ``actual`` what building and checking took; what was brought
+    after nobody could foresee, and it is in none of them.
     ``removed`` are the generations that went, ``held`` those that should have gone and that a reader has open.
     """
 
@@ -127,27 +129,26 @@ def reindex(
         progress("estimating", 0, 1)
         work, estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)
         progress("estimating", 1, 1)
-        meter = Meter(home)
+        meter = Meter()
         builder = Builder(home, settings, plan_generation(home, settings), progress)
         begin(home, plan.generation)
         builder.prepare(served(home))
         if plan.generation == served(home).generation:
             # Ingests write contents of the same generation: they wait, but for the embedding, which is done.
             with home.exclusive(_LONGEST_WAIT):
-                outcome = _build_and_check(builder, rule, judge)
+                outcome = _build_and_check(builder, rule, judge, meter, plan.documents_to_read > 0)
                 switched = None if outcome.reasons else _switch(builder)
         else:
-            outcome = _build_and_check(builder, rule, judge)
+            outcome = _build_and_check(builder, rule, judge, meter, plan.documents_to_read > 0)
             switched = None if outcome.reasons else _switch_when_even(builder)
-        actual = meter.read()
-        keep_comparison(home, plan.generation, estimate, actual)
+        keep_comparison(home, plan.generation, estimate, outcome.actual)
         removed: list[str] = []
         held: list[str] = []
         if switched is None:
             refuse(home, outcome.reasons)
         else:
             end(home)
-            with home.exclusive(_LONGEST_WAIT):
+            with suppress(LockedHomeError), home.exclusive(_SECONDS_TO_CLEAN):
                 keep_recent(home, builder.generation, settings, switched.release.content, None)
                 removed, held = remove_old_generations(home, settings, rule.keep_generations)
     return ReindexReport(
@@ -164,7 +165,7 @@ def reindex(
         seconds=time.monotonic() - started,
         work=work,
         estimate=estimate,
-        actual=actual,
+        actual=outcome.actual,
         switch_seconds=switched.seconds if switched else 0.0,
         removed=removed,
         held=held,
@@ -176,6 +177,7 @@ class _Outcome:
     checked: Checked
     judged: Judged | None
     reasons: tuple[str, ...]
+    actual: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,9 @@ class _Switched:
     seconds: float
 
 
-def _build_and_check(builder: Builder, rule: ReindexSettings, judge: Judge | None) -> _Outcome:
+def _build_and_check(
+    builder: Builder, rule: ReindexSettings, judge: Judge | None, meter: Meter, reads: bool
+) -> _Outcome:
     """Write the first content and look whether it may be served."""
     release = served(builder.home)
     following = _follow(builder, release)
@@ -204,7 +208,9 @@ def _build_and_check(builder: Builder, rule: ReindexSettings, judge: Judge | Non
     if judged and judged.worse:
         reasons.append(judged.worse)
     builder.progress("checking", 1, 1)
-    return _Outcome(checked, judged, tuple(reasons))
+    keys = [entry.key for entry in builder.documents.values()]
+    actual = meter.read(builder.home, builder.generation, following.content, keys, reads)
+    return _Outcome(checked, judged, tuple(reasons), actual)
 
 
 def _switch_when_even(builder: Builder) -> _Switched:

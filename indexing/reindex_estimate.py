@@ -6,17 +6,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from indexing.embedding import load_encoder
-from indexing.generations import Generation, read_documents, read_generation
+from indexing.generations import (
+    Generation,
+    document_folder,
+    norms_file,
+    read_documents,
+    read_generation,
+    vectors_file,
+)
 from indexing.home import Home
 from indexing.models import encoder_fingerprint
-from indexing.rates import Rate, Work, append, cpu_seconds, lines, peak_megabytes, rates, record
+from indexing.rates import READING, Rate, Work, append, cpu_seconds, lines, peak_megabytes, rates, record
 from indexing.reading import plan_generation
 from indexing.reindex_settings import ReindexSettings
 from indexing.reindex_work import ReindexWork, work_of
@@ -102,7 +109,7 @@ def _estimate(
 ) -> Estimate:
     _try_unmeasured(home, generation, work)
     known = rates(home)
-    todo = [("reading", "", work.read), ("cutting", "", work.cut)]
+    todo = [(READING, "", work.read), ("cutting", "", work.cut)]
     for part in generation.encoders:
         todo.append(("embedding", part.fingerprint, work.embed[part.spec.name].characters))
         todo.append(("vectors", part.fingerprint, work.passages))
@@ -181,24 +188,37 @@ def bytes_in(folder: Path) -> int:
 
 
 class Meter:
-    """What this process takes from now on, of what an estimate tells. Disk counts what others write meanwhile too."""
+    """What a re-index takes from now on, of what an estimate tells."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._cpu, self._clock, self._disk = cpu_seconds(), time.monotonic(), self._used()
+    def __init__(self) -> None:
+        self._cpu, self._clock, self._since = cpu_seconds(), time.monotonic(), time.time()
 
-    def read(self) -> dict[str, float]:
-        """Return the values so far, under the names of ``COMPARED``."""
+    def read(
+        self, home: Home, generation: Generation, content: int, keys: Iterable[str], reads: bool
+    ) -> dict[str, float]:
+        """Return the values so far, under the names of ``COMPARED``.
+
+        ``content`` and the documents ``keys`` are what was written; ``reads`` tells whether documents were read again.
+        """
+        disk = bytes_in(home.generations / generation.id / "contents" / str(content))
+        for key in keys:
+            files = list(document_folder(home, key).glob("*"))
+            for part in generation.encoders:
+                files += [file(home, part.fingerprint, key) for file in (vectors_file, norms_file)]
+            disk += sum(_new_bytes(path, self._since) for path in files)
         taken = (
             cpu_seconds() - self._cpu,
             time.monotonic() - self._clock,
-            peak_megabytes(),
-            (self._used() - self._disk) / _MEGABYTE,
+            peak_megabytes(children=reads),
+            disk / _MEGABYTE,
         )
         return dict(zip(COMPARED, taken, strict=True))
 
-    def _used(self) -> int:
-        return sum(bytes_in(folder) for folder in (self._home.documents, self._home.vectors, self._home.generations))
+
+def _new_bytes(path: Path, since: float) -> int:
+    """Return what a file takes on disk if it was written since a time."""
+    found = path.stat() if path.exists() else None
+    return found.st_blocks * _BLOCK if found and found.st_mtime >= since else 0
 
 
 def keep_comparison(home: Home, generation_id: str, estimate: Estimate, actual: Mapping[str, float]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -118,7 +119,7 @@ def restore_snapshot(source: str, home: Home, finish: Callable[[Home, Snapshot],
                 target = partial / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with _reading(system, root, name, source) as file, target.open("xb") as out:
-                    found = _copy(file, out, kept.bytes)
+                    found = _copy(file, out, kept.bytes, holes=True)
                 if found != kept:
                     raise SpecmineError(f"{name} of snapshot {source} is damaged: it is not what was saved")
                 progress("restoring", number, len(snapshot.files))
@@ -192,15 +193,23 @@ def _reading(system: Any, root: str, name: str, source: str) -> Iterator[IO[byte
         yield file
 
 
-def _copy(source: IO[bytes], target: IO[bytes], most: int | None = None) -> Kept:
-    """Copy a file, and no more than a block beyond ``most`` bytes; return what was read."""
+def _copy(source: IO[bytes], target: IO[bytes], most: int | None = None, holes: bool = False) -> Kept:
+    """Copy a file, and no more than a block beyond ``most`` bytes; return what was read.
+
+    With ``holes``, blocks of zeros are not written: the embedded store sets aside pages that it has not filled.
+    """
     digest, size = hashlib.sha256(), 0
     while block := source.read(_BLOCK):
         digest.update(block)
         size += len(block)
-        target.write(block)
+        if holes and block.count(0) == len(block):
+            target.seek(len(block), os.SEEK_CUR)
+        else:
+            target.write(block)
         if most is not None and size > most:
             break
+    if holes:
+        target.truncate(size)
     return Kept(digest.hexdigest(), size)
 
 

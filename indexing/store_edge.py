@@ -20,6 +20,7 @@ from chunking.document import Chunk
 from indexing.bm25 import SparseVector
 from indexing.holds import hold, remove_unless_held
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
+from indexing.sparse import copy_sparse
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _SHARD = "shard"
@@ -91,7 +92,7 @@ class EdgeStore:
                 remove_unless_held(folder)
 
     def _copy(self, base: int, path: Path) -> edge.EdgeShard:
-        shutil.copytree(self._folder / str(base) / _SHARD, path)
+        shutil.copytree(self._folder / str(base) / _SHARD, path, copy_function=copy_sparse)
         return edge.EdgeShard.load(str(path))
 
 

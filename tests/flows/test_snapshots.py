@@ -108,6 +108,8 @@ def test_a_restored_installation_answers_as_the_saved_one(
         assert [query.text for query in book.queries("dev")] == ["torque"]
         assert [run.stage for run in book.last_runs(2)] == ["snapshot restore", "ingest"]
     assert not list(there.open_home().root.rglob("*.partial"))
+    taken = sum(path.stat().st_blocks * 512 for path in there.open_home().root.glob("generations/**/*"))
+    assert taken < sum(path.stat().st_size for path in there.open_home().root.glob("generations/**/*")) / 4  # holes
     assert ingest(there, [tmp_path / "specs"], False, silent)["documents"]["unchanged"] == 2
 
 
