@@ -36,7 +36,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 1700})
         shown = {name: f"/{name}" for name in PAGES}
         shown |= {f"artifact-{key}": f"/artifacts/artifact/{number}" for key, number in artifacts.items()}
         for name, path in shown.items():
