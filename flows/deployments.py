@@ -94,25 +94,29 @@ def required_api() -> str:
     return url
 
 
-def prepare(flow: str, config: str = DEFAULT_FILE) -> dict[str, Any]:
+def prepare(flow: str, config: str = DEFAULT_FILE) -> dict[str, str]:
     """The step of ``prefect.yaml`` before a deployment is registered: put its schedule, return what the file asks for.
 
     ``prefect deploy`` can only take schedules from its own file, and leaves those of a deployment alone when that file
     has none. So this step makes sure that the deployment exists, and gives it the schedule of ``specmine.toml``.
-    ``paused`` is what it is now, so that what somebody paused stays paused.
+    It also lets every deployment run again; where somebody paused one, its schedules are paused here instead.
     """
     file = Path(config).absolute()
     if not file.is_file():
         raise SpecmineError(f"there is no {file}: flows are deployed with the schedules and paths of that file")
     settings = load_settings(file)
-    paused = False
     with get_client(sync_client=True) as client:
         try:
             there = client.read_deployment_by_name(f"{flow}/{DEPLOYMENT}")
-            number, paused = there.id, bool(there.paused and there.entrypoint)
+            number, paused = there.id, bool(there.paused and there.entrypoint)  # without one it was never registered
         except ObjectNotFound:
             # Paused, so that no run is scheduled before the deployment knows its work pool.
-            number = client.create_deployment(client.create_flow_from_name(flow), DEPLOYMENT, paused=True)
+            number, paused = (
+                client.create_deployment(client.create_flow_from_name(flow), DEPLOYMENT, paused=True),
+                False,
+            )
         put_schedule(client, number, flow, settings.schedules.by_flow().get(flow))
+        for schedule in client.read_deployment_schedules(number) if paused else ():
+            client.update_deployment_schedule(number, schedule.id, active=False)
     second = "CANCEL_NEW" if flow in settings.runs.cancel else "ENQUEUE"
-    return {"config": str(file), "folder": str(file.parent), "paused": paused, "second_run": second}
+    return {"config": str(file), "folder": str(file.parent), "second_run": second}
