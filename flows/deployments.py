@@ -105,16 +105,14 @@ def prepare(flow: str, config: str = DEFAULT_FILE) -> dict[str, str]:
     if not file.is_file():
         raise SpecmineError(f"there is no {file}: flows are deployed with the schedules and paths of that file")
     settings = load_settings(file)
+    paused = False
     with get_client(sync_client=True) as client:
         try:
             there = client.read_deployment_by_name(f"{flow}/{DEPLOYMENT}")
             number, paused = there.id, bool(there.paused and there.entrypoint)  # without one it was never registered
         except ObjectNotFound:
             # Paused, so that no run is scheduled before the deployment knows its work pool.
-            number, paused = (
-                client.create_deployment(client.create_flow_from_name(flow), DEPLOYMENT, paused=True),
-                False,
-            )
+            number = client.create_deployment(client.create_flow_from_name(flow), DEPLOYMENT, paused=True)
         put_schedule(client, number, flow, settings.schedules.by_flow().get(flow))
         for schedule in client.read_deployment_schedules(number) if paused else ():
             client.update_deployment_schedule(number, schedule.id, active=False)
