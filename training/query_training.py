@@ -116,12 +116,14 @@ def train(
     lengths: np.ndarray | None = None,
     choose: bool = True,
     evaluated: Evaluated | None = None,
+    averaging: Score | None = None,
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
 
     ``lengths`` (N,) are the documents' norms before they were normalised, where they were kept; only hyperbolic losses
     read them. With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by
-    then. So it is without ``choose``, where the score is only looked at.
+    then. So it is without ``choose``, where the score is only looked at. The share of the trained weights that is kept
+    is chosen by the score that stops the training, or else by ``averaging``.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number, and when a loss needs a cross-encoder's scores and no example has
@@ -149,8 +151,9 @@ def train(
             progress(stage, run.step, run.plan.steps)
     encoder.load_weights(checkpoint(folder, run.best().step) / WEIGHTS)
     encoder.module.eval()
-    if settings.average and score is not None and choose:
-        scores = choose_average(encoder, started, settings.average, score)
+    averaging = score if choose and score is not None else averaging
+    if settings.average and averaging is not None:
+        scores = choose_average(encoder, started, settings.average, averaging)
         return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
     return run.result()
 

@@ -218,7 +218,13 @@ class Session:
             "documents": hashlib.sha256(np.ascontiguousarray(documents).tobytes()).hexdigest(),
             "train": examples_hash(self.examples.examples, bool(TAUGHT.intersection(self.settings.losses))),
             "stopping": _held_out_hash(self.splits.stopping) if self.splits.stopping else "",
+            "averaging": _held_out_hash(self._averaging) if self._averaging else "",
         }
+
+    @property
+    def _averaging(self) -> HeldOut | None:
+        """The queries that choose how much of the trained weights is kept, where none stop the training."""
+        return self.splits.development if self.settings.average and not self.splits.stopping else None
 
     def _train(self, encoder: QueryEncoder, documents: np.ndarray, folder: Path, geometry: Geometry) -> Trained:
         for stale in folder.parent.glob("unfinished-*"):
@@ -227,9 +233,14 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)
         by_length = geometry.has_points or BY_LENGTH.intersection(self.settings.losses)
         lengths = self.searcher.document_lengths(encoder.spec.name) if by_length else None
-        stopping = self.splits.stopping
-        score = self._score_on(stopping, documents, geometry, lengths) if stopping else None
-        return train(encoder, documents, self.examples.examples, score, self.settings, folder, self.tell, lengths)
+        score, averaging = (
+            self._score_on(part, documents, geometry, lengths) if part else None
+            for part in (self.splits.stopping, self._averaging)
+        )
+        examples = self.examples.examples
+        return train(
+            encoder, documents, examples, score, self.settings, folder, self.tell, lengths, averaging=averaging
+        )
 
     def _score_on(
         self, held_out: HeldOut, documents: np.ndarray, geometry: Geometry, lengths: np.ndarray | None

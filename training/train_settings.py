@@ -26,10 +26,10 @@ class TrainSettings(LossSettings, StepSettings):
     ``form`` says what of the encoder is trained and kept (``indexing.encoders_forms``): ``full``, ``last:LAYERS``,
     ``lora:RANK`` or ``head:RANK``. ``start`` is "base", the weights as published, or "served", those of the release.
     ``average`` are shares of the trained weights that are tried against those they started from, 1 among them
-    (``training.averaging``); which is best is found on the queries that stop the training, and nothing is averaged
-    without such. ``geometry`` says by what the trained encoder's documents are found when it is judged and served:
-    "auto" is by hyperbolic distance where every loss is ``hyperbolic``, by both where one is ``hybrid``, and else by
-    the cosine.
+    (``training.averaging``); which is best is found on the queries that stop the training, else on those that were set
+    aside to choose the fusion with, and nothing is averaged without such. ``geometry`` says by what the trained
+    encoder's documents are found when it is judged and served: "auto" is by hyperbolic distance where every loss is
+    ``hyperbolic``, by both where one is ``hybrid``, and else by the cosine.
 
     A step learns from ``accumulate`` batches. Training ends when ``patience`` evaluations in a row brought nothing,
     after ``epochs`` at the latest, and the best weights are kept. The defaults are the best of those tried for MiniLM
@@ -41,7 +41,7 @@ class TrainSettings(LossSettings, StepSettings):
     synthesis: str = "none"
     form: str = "full"
     start: Literal["base", "served"] = "base"
-    average: tuple[float, ...] = ()
+    average: tuple[float, ...] = (0.25, 0.5, 0.75)
     geometry: Literal["auto", "cosine", "hyperbolic", "hybrid"] = "auto"
     accumulate: int = 1
     patience: int = 3

@@ -27,7 +27,14 @@ from training.train_settings import TrainSettings
 DOCUMENTS = 40
 NOTHING = np.zeros(0, dtype=np.int64)
 SETTINGS = TrainSettings(
-    learning_rate=1e-2, temperature=0.1, batch_size=8, epochs=6, evaluations=2, patience=100, precision="float32"
+    learning_rate=1e-2,
+    temperature=0.1,
+    batch_size=8,
+    epochs=6,
+    evaluations=2,
+    patience=100,
+    precision="float32",
+    average=(),
 )
 
 

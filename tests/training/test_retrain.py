@@ -108,7 +108,7 @@ def test_better_encoders_are_published_in_one_release(world: Any) -> None:
     assert version.measures["after"]["verdict"]["nDCG@10"] == pytest.approx(after["one"])
     assert set(version.measures["after"]) == {"verdict", "guard"}
     assert len(version.lineage["code"]["sources"]) == 64
-    assert set(version.lineage["data"]) == {"documents", "train", "stopping", "verdict", "guard", "ledger"}
+    assert set(version.lineage["data"]) == {"documents", "train", "stopping", "averaging", "verdict", "guard", "ledger"}
     assert version.lineage["release"] == "r0001"
     assert version.lineage["settings"]["seed"] == SETTINGS.seed
     assert version.training["best"] == version.training["history"][-1]  # nothing stopped it: the last weights are kept
