@@ -18,6 +18,7 @@ a training and the most memory the process held in it.
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -143,6 +144,7 @@ def main() -> None:
             if not (folder / f"{key}.json").exists():
                 print(f"{name}, seed {seed}", flush=True)
             candidate = searcher.load_encoder(arguments.encoder, BASE)
+            gc.collect()  # the encoder before is a cycle of its modules
             results[name].append(run_of(candidate, bed, examples, training, key, folder))
     report(before, results, splits)
 
