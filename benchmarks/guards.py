@@ -5,7 +5,8 @@
 ``--config`` names the home whose served release has retrained encoders. Every other home, and Cranfield, which is
 ingested with the same encoders into ``comparisons/guards`` of that home, is a guard: each of its encoders whose
 document side is the same is measured untrained and retrained on its judged queries (of ``--split``), alone and by exact
-search. A guard holds where the low end of the interval is not below ``guard_tolerance``, as a promotion asks.
+search; then all of them with BM25, fused as the release does. A guard holds where the low end of the interval is not
+below ``guard_tolerance``, as a promotion asks.
 
 A share below 1 puts the weights on the line from the published to the retrained ones (``training.averaging``). What
 that leaves of the gain is measured on the home's own queries, which are the first rows.
@@ -24,15 +25,17 @@ from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.leakage import groups
 from evaluation.measures import measure
 from evaluation.projection import project
-from evaluation.verdict import compare, guards_hold
+from evaluation.verdict import PromotionRule, compare, guards_hold
 from flows.settings import Settings, load_settings
+from indexing.fusion import Run, fuse
 from indexing.generations import present_names, read_generation
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.releases import BASE, served
+from indexing.releases import BASE, Fusion, served
 from indexing.search import Searcher
+from indexing.stores import BM25
 from training.averaging import set_average
-from training.referee import encoder_run
+from training.referee import DEPTH, encoder_run
 from training.splits import HeldOut
 
 Guard = tuple[str, Searcher, HeldOut]
@@ -95,6 +98,8 @@ def main() -> None:
     print("| queries of | encoder | queries | passages | share | untrained | retrained | difference | p | holds |")
     print("|---|---|---:|---:|---:|---:|---:|---|---:|---|", flush=True)
     for name, searcher, part in guards(settings, arguments):
+        passages = f"{len(searcher.chunk_ids):,}"
+        runs: dict[float, dict[str, Run]] = {share: {} for share in (0.0, *arguments.shares)}
         for side in searcher.generation.encoders:
             encoder = side.spec.name
             if encoder not in sides or sides[encoder].fingerprint != side.fingerprint:
@@ -104,20 +109,34 @@ def main() -> None:
             learner = trained.load_encoder(encoder, BASE)
             started = {key: tensor.clone() for key, tensor in learner.trained_weights().items()}
             learned = trained.encoders[encoder].trained_weights()
-            found = {}
-            for share in (0.0, *arguments.shares):
+            for share, of_encoders in runs.items():
                 set_average(learner, started, learned, share)
-                found[share] = measure(encoder_run(learner, documents, searcher.chunk_ids, part), part.projection)
-            for share in arguments.shares:
-                test = compare(found[0.0], found[share], part.groups, rule.measure, rule.level)
-                low, high = test.interval
-                print(
-                    f"| {name} | {encoder} | {test.queries} | {len(searcher.chunk_ids):,} | {share:g} "
-                    f"| {test.before:.4f} | {test.after:.4f} | {test.difference:+.4f} ({low:+.4f} to {high:+.4f}) "
-                    f"| {test.p_value:.2g} "
-                    f"| {'yes' if guards_hold({name: test}, rule) else 'no'} |",
-                    flush=True,
-                )
+                of_encoders[encoder] = encoder_run(learner, documents, searcher.chunk_ids, part)
+            tell(name, encoder, passages, {share: found[encoder] for share, found in runs.items()}, part, rule)
+        keywords = searcher.runs(part.texts, DEPTH, only={BM25})
+        whole = {share: fused({**found, **keywords}, trained.release.fusion) for share, found in runs.items()}
+        tell(name, "fusion", passages, whole, part, rule)
+
+
+def fused(runs: dict[str, Run], fusion: Fusion) -> Run:
+    """Put the sources together as the release does; a query without results finds nothing."""
+    found = fuse(fusion.method, runs, fusion.weights)
+    return {query: found.get(query, {}) for run in runs.values() for query in run}
+
+
+def tell(name: str, what: str, passages: str, runs: dict[float, Run], part: HeldOut, rule: PromotionRule) -> None:
+    """Print a row for each share but 0, which is what the others are compared with."""
+    measured = {share: measure(run, part.projection) for share, run in runs.items()}
+    untrained = measured.pop(0.0)
+    for share, found in measured.items():
+        test = compare(untrained, found, part.groups, rule.measure, rule.level)
+        low, high = test.interval
+        print(
+            f"| {name} | {what} | {test.queries} | {passages} | {share:g} | {test.before:.4f} | {test.after:.4f} "
+            f"| {test.difference:+.4f} ({low:+.4f} to {high:+.4f}) | {test.p_value:.2g} "
+            f"| {'yes' if guards_hold({name: test}, rule) else 'no'} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
