@@ -41,7 +41,7 @@ class TrainSettings(LossSettings, StepSettings):
     synthesis: str = "none"
     form: str = "full"
     start: Literal["base", "served"] = "base"
-    average: tuple[float, ...] = (0.25, 0.5, 0.75)
+    average: tuple[float, ...] = ()
     geometry: Literal["auto", "cosine", "hyperbolic", "hybrid"] = "auto"
     accumulate: int = 1
     patience: int = 3

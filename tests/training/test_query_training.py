@@ -34,7 +34,6 @@ SETTINGS = TrainSettings(
     evaluations=2,
     patience=100,
     precision="float32",
-    average=(),
 )
 
 
