@@ -18,8 +18,9 @@ from typing import Any
 
 from flows.log_settings import LogSettings
 from indexing.home import SpecmineError
+from indexing.log import LOGGER
 
-_ROOMS = ("specmine", "chunking", "evaluation", "indexing", "mining", "training", "dashboard", "flows")
+_ROOMS = (LOGGER.name, "chunking", "evaluation", "indexing", "mining", "training", "dashboard", "flows")
 _RUN: ContextVar[dict[str, Any]] = ContextVar("run", default={})  # noqa: B039  never changed, only replaced
 
 
@@ -33,10 +34,11 @@ def run_logged(settings: LogSettings, **run: Any) -> Iterator[None]:
     handler = None if outer else _handler(settings)  # a run within a run writes to the same place
     token = _RUN.set({**outer, **{name: value for name, value in run.items() if value is not None}})
     loggers = [logging.getLogger(name) for name in _ROOMS] if handler else []
-    level = loggers[0].level if loggers else logging.NOTSET
+    level = LOGGER.level
     try:
         if handler:
-            loggers[0].setLevel(logging.INFO)
+            LOGGER.setLevel(logging.INFO)
+            LOGGER.propagate = False  # or whoever else listens, as Prefect does, writes each line once more
             for logger in loggers:
                 logger.addHandler(handler)
         yield
@@ -45,7 +47,8 @@ def run_logged(settings: LogSettings, **run: Any) -> Iterator[None]:
         for logger in loggers:
             logger.removeHandler(handler)  # type: ignore[arg-type]  # there are loggers only with a handler
         if handler:
-            loggers[0].setLevel(level)
+            LOGGER.setLevel(level)
+            LOGGER.propagate = True
             handler.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ def test_lines_carry_the_run_and_the_outermost_place_has_each_once(tmp_path: Pat
     assert (second["run"], second["level"], second["event"]) == ("1", "warning", "lost a passage")
 
 
-def test_text_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_is_one_line_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another program in this process, as Prefect, writes whatever reaches the root logger.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(sys.stderr)])
     with run_logged(LogSettings("-", "text"), run="1"):
         log_event("document quarantined", document="a\nb.pdf")
     (line,) = capsys.readouterr().err.splitlines()
