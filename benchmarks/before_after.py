@@ -1,6 +1,6 @@
 """Two releases on the same judged queries: every source, all queries, and apart those whose passage occurs in train.
 
-    python benchmarks/before_after.py --config specmine.toml --before r0001 --split dev
+    python -m benchmarks.before_after --config specmine.toml --before r0001 --split dev
 
 prints one Markdown table (MRR@10 and nDCG@10), the paired test of the served lists, what the referee says of each
 encoder and of the fusion with its slices, and the SHA-256 over all document vectors as the store holds them under both

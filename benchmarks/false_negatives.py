@@ -1,7 +1,7 @@
 """False negatives, planted: how many true answers each filter leaves among the mined negatives, and at what price.
 
-    python benchmarks/false_negatives.py --home HOME --cranfield $DATA/cranfield
-    python benchmarks/false_negatives.py --home HOME --samples --budget 30
+    python -m benchmarks.false_negatives --home HOME --cranfield $DATA/cranfield
+    python -m benchmarks.false_negatives --home HOME --samples --budget 30
 
 Of every query with several judged places all but one of the highest grade, chosen by a seed, are held back; negatives
 are mined with the one that is left. What was held back and is kept as a hard negative is a false one. The corpus is

@@ -1,6 +1,6 @@
 """Every fusion on the same judged queries: each source alone, each fusion with equal weights, pca, and learned weights.
 
-    python benchmarks/fusions.py --config specmine.toml --release r0002 --split dev --learn soft
+    python -m benchmarks.fusions --config specmine.toml --release r0002 --split dev --learn soft
 
 prints one Markdown table (MRR@10 and nDCG@10, the difference of nDCG@10 to soft voting with its 95 % interval). Learned
 weights are given as they do on the queries that chose them and on folds that took no part.

@@ -1,6 +1,6 @@
 """One clause of a long document edited, and its file renamed: what is done again, and what that costs.
 
-    python benchmarks/incremental.py --clauses 20000 --models var/models
+    python -m benchmarks.incremental --clauses 20000 --models var/models
 
 writes a specification of ten clauses a page into a fresh home with the static encoder of the profile "fast", and prints
 for the first ingest, the edit of one clause in the middle, and the renaming: seconds by stage, passages, passages

@@ -1,6 +1,6 @@
 """``kill -9`` in the middle of an ingest of real documents: what is served meanwhile, and what it ends as.
 
-    python benchmarks/kill_ingest.py FOLDER --kills 4
+    python -m benchmarks.kill_ingest FOLDER --kills 4
 
 Two homes (profile fast) begin with the folder's smallest document. One then ingests the whole folder undisturbed; the
 other is killed, with all its processes, at even intervals of the first one's time, and searched all the while. The

@@ -1,6 +1,6 @@
 """How fast PDFs are read, beside the bare text extraction of pypdfium2 and pypdf, on the same files in the same run.
 
-    python benchmarks/reading.py FOLDER [--rounds 3] [--without-pypdf] [--json]
+    python -m benchmarks.reading FOLDER [--rounds 3] [--without-pypdf] [--json]
 
 One core: every round reads each document with all of them, one after another, so that what else the machine does
 weighs on all alike; a ratio is the median over the rounds of the reader's pages/s by the other's. Ours gives blocks,

@@ -1,6 +1,6 @@
 """Does the referee refuse what harms, and how often does luck get past it? Cheap heads over one frozen encoder.
 
-    python benchmarks/referee.py --config specmine.toml [--only ROW ...] [--harmful-seeds 20] [--null-seeds 100]
+    python -m benchmarks.referee --config specmine.toml [--only ROW ...] [--harmful-seeds 20] [--null-seeds 100]
 
 Rows that do harm: heads trained with shuffled labels; with the hardest passages of each query as its negatives,
 judged ones and their siblings among them (false negatives that nothing filters); with a learning rate a hundred times

@@ -1,6 +1,6 @@
 """A re-ranker beside the fused list it re-orders: untrained, trained alone, and trained and put together with it.
 
-    python benchmarks/reranker.py --config rfc.toml --release r0006 --version 20261123T062800-1a2b
+    python -m benchmarks.reranker --config rfc.toml --release r0006 --version 20261123T062800-1a2b
 
 The trained one is used as it was judged, or with other numbers of passages; its scores are kept, so that a run after
 `specmine retrain --reranker` reads no pair again. ``--queries`` bounds a comparison with the untrained one, which must

@@ -1,4 +1,4 @@
-"""Pictures of the pages over a home, for the README: python benchmarks/screenshots.py QUERY FOLDER [--config FILE]."""
+"""Pictures of the pages over a home, for the README: python -m benchmarks.screenshots QUERY FOLDER [--config FILE]."""
 
 from __future__ import annotations
 
