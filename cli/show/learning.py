@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.show.tables import measures_table, table
-from flows.reports.tables import slice_table
 
 
 def measures(console: Console, result: Mapping[str, Any]) -> None:
@@ -51,7 +50,6 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
             soft_wrap=True,
         )
         verdict(console, version["reason"])
-        _losing_slices(console, version)
         for warning in version.get("warnings", ()):
             console.print(f"   [yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
         if version.get("report"):
@@ -60,19 +58,9 @@ def retrain(console: Console, result: Mapping[str, Any]) -> None:
     whole = " · ".join(result["composition"]["reason"].splitlines())
     console.print(escape(_fusion(result["composition"])), soft_wrap=True)
     console.print(f"published: {result['release'] or 'nothing'}; {escape(whole)}", soft_wrap=True)
+    if result["versions"]:
+        console.print("[dim]`specmine versions show VERSION` has all measures and slices of one[/dim]")
     console.print(f"[dim]{result['seconds']:.1f} s[/dim]")
-
-
-def _losing_slices(console: Console, version: Mapping[str, Any]) -> None:
-    """Show the slices that lose although the mean wins, and how many there are in all."""
-    losing = {(entry["family"], entry["name"]) for entry in version["losing"]}
-    slices = [entry for entry in version["slices"] if (entry["family"], entry["name"]) in losing]
-    if slices:
-        shown = slice_table({**version, "slices": slices})
-        console.print(table("", *shown, right=["queries", "before", "after", "difference"]))
-    if version["slices"]:
-        number = len(version["slices"])
-        console.print(f"   [dim]{len(slices)} of {number} slices lose; `specmine versions show` lists all[/dim]")
 
 
 def verdict(console: Console, reason: str) -> None:
