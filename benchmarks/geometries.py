@@ -85,7 +85,7 @@ def main() -> None:
         print(f"{training.system}, seed {training.seed}", flush=True)
         encoder = searcher.load_encoder(name, BASE)
         run = folder / f"unfinished-{training.loss}-{training.seed}"
-        train(encoder, documents, examples, None, training, run, lambda *_: None, lengths)
+        train(encoder, documents, examples, training, run, lambda *_: None, lengths)
         shutil.rmtree(run)
         return measured(encoder, training)
 

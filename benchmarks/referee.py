@@ -114,7 +114,7 @@ class Bench:
         given: dict[str, object] = {"loss": "full_softmax", "learning_rate": RATE, "epochs": 1, "batch_size": 32}
         settings = TrainSettings(form=FORM, precision="float32", seed=seed, **{**given, **changes})  # type: ignore[arg-type]
         with TemporaryDirectory(dir=self.scratch, prefix="unfinished-") as folder:
-            train(self.encoder, self.documents, examples, None, settings, Path(folder), lambda stage, done, total: None)
+            train(self.encoder, self.documents, examples, settings, Path(folder), lambda stage, done, total: None)
         return self.measured()
 
     def noisy(self, seed: int, strength: float) -> Values:

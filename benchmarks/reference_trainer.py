@@ -35,7 +35,7 @@ from evaluation.measures import measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
 from indexing.contents import first_release, write_content
-from indexing.encoders import load_document_encoder, load_query_encoder
+from indexing.encoders import QueryEncoder, load_document_encoder, load_query_encoder
 from indexing.exact import exact_run
 from indexing.generations import Generation, document_folder, save_generation, vectors_file
 from indexing.home import Home, read_json, write_json
@@ -45,7 +45,7 @@ from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import DirectorySource
 from mining.ledger import read_ledger
-from training.query_training import train
+from training.query_training import Watch, train
 from training.referee import DEPTH
 from training.splits import Splits, split_queries
 from training.targets import Example, examples_of
@@ -90,23 +90,25 @@ def size(folder: Path) -> int:
 
 def query_side(world: World, seed: int, loss: str) -> dict[str, Any]:
     """Train the query side, measuring the verdict queries ten times on the way, and publish a version."""
-    settings = replace(TrainSettings(), loss=loss, epochs=1, batch_size=BATCH, precision="bfloat16", seed=seed)
+    settings = replace(
+        TrainSettings(), loss=loss, epochs=1, evaluations=EVALUATIONS, batch_size=BATCH, precision="bfloat16", seed=seed
+    )
     folder = world.folder / f"query-side-{loss}-{seed}"
     candidate = world.searcher.load_encoder(world.encoder, BASE)
     curve: list[tuple[float, float]] = []
     measuring = 0.0
 
-    def score(encoder: Any) -> float:
+    def look(encoder: QueryEncoder) -> float:
         nonlocal measuring
         begun = time.process_time()
         found = world.means(world.bed.measured(encoder))["nDCG@10"]
         curve.append((begun - started - measuring, found))
         measuring += time.process_time() - begun
-        return float(len(curve))  # the held-out queries choose nothing: the last weights are kept
+        return found
 
-    watched = replace(settings, evaluations=EVALUATIONS, patience=10**5)
     started = time.process_time()
-    train(candidate, world.bed.documents, world.examples, score, watched, folder, tell, world.bed.lengths)
+    watch = Watch(looking=look)
+    train(candidate, world.bed.documents, world.examples, settings, folder, tell, world.bed.lengths, watch)
     seconds = time.process_time() - started - measuring
     begun = time.perf_counter()
     made = Home(world.folder / f"home-{loss}-{seed}")

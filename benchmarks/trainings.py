@@ -65,7 +65,7 @@ def trained(
             tensor.copy_(untrained[name])
     _forget_peak()
     started = time.process_time()
-    train(encoder, bed.documents, examples, None, settings, folder, tell, bed.lengths)
+    train(encoder, bed.documents, examples, settings, folder, tell, bed.lengths)
     seconds = time.process_time() - started
     peak = _peak_mib()
     shutil.rmtree(folder)

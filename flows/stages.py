@@ -130,8 +130,7 @@ def retrain(settings: Settings, tell: Tell, encoders: Sequence[str] = ()) -> dic
     from training.retrain import retrain as retrain_encoders
 
     with logged(settings, "retrain") as summary, opened(settings) as searcher, catalogue(settings) as book:
-        home = settings.open_home()
-        ledger = read_ledger(home) if list_ledgers(home) else None
+        ledger = read_ledger(searcher.home) if list_ledgers(searcher.home) else None
         report = retrain_encoders(
             searcher,
             book,
@@ -139,7 +138,6 @@ def retrain(settings: Settings, tell: Tell, encoders: Sequence[str] = ()) -> dic
             settings.training(),
             settings.compositions(),
             settings.promotion,
-            home,
             tell,
             settings.mine.synthetic,
             encoders,
@@ -154,14 +152,12 @@ def retrain_reranker(settings: Settings, tell: Tell) -> dict[str, Any]:
     from training.retrain_reranker import retrain_reranker as retrain_one
 
     with logged(settings, "retrain reranker") as summary, opened(settings) as searcher, catalogue(settings) as book:
-        home = settings.open_home()
         report = retrain_one(
             searcher,
             book,
-            read_ledger(home),
+            read_ledger(searcher.home),
             settings.reranking(),
             settings.promotion,
-            home,
             tell,
             settings.mine.synthetic,
         )

@@ -120,7 +120,7 @@ class Searcher:
         reader: Reader,
         held: BinaryIO | None = None,
     ) -> None:
-        self._home = home
+        self.home = home
         self._settings = settings
         self._reader = reader
         self._held = held
@@ -155,16 +155,16 @@ class Searcher:
     def load_encoder(self, name: str, version: str) -> QueryEncoder:
         """Load one version of a query encoder of this generation, ``base`` for the untrained one."""
         spec = next(encoder.spec for encoder in self.generation.encoders if encoder.spec.name == name)
-        weights = None if version == BASE else self._home.encoders / name / version / "model.safetensors"
+        weights = None if version == BASE else self.home.encoders / name / version / "model.safetensors"
         if weights is not None and not weights.exists():
             raise SpecmineError(f"version {version!r} of encoder {name!r} is gone from {weights.parent}: roll back")
-        return load_query_encoder(spec, self._home, weights, version)
+        return load_query_encoder(spec, self.home, weights, version)
 
     @cached_property
     def cross_encoder(self) -> CrossEncoder | None:
         """The configured cross-encoder, or None: what mining filters with, whatever re-ranker the release has."""
         spec = self._settings.cross_encoder
-        cross = load_cross_encoder(spec, self._home) if spec else None
+        cross = load_cross_encoder(spec, self.home) if spec else None
         if cross is not None and cross.trained_on is not None:
             raise SpecmineError(
                 f"cross-encoder {cross.spec.name} was trained on ledger {cross.trained_on}, so that it cannot judge "
@@ -184,7 +184,7 @@ class Searcher:
 
     def opened_as(self, release: Release) -> Searcher:
         """Return another release of the same generation and content, open for searching; it closes with this one."""
-        return Searcher(self._home, self._settings, release, self.generation, self._reader)
+        return Searcher(self.home, self._settings, release, self.generation, self._reader)
 
     @cached_property
     def reranker(self) -> CrossEncoder | None:
@@ -194,17 +194,17 @@ class Searcher:
             return None
         if by.version == BASE:
             return self.cross_encoder
-        return load_cross_encoder(reranker_spec(self._home, by.version), self._home)
+        return load_cross_encoder(reranker_spec(self.home, by.version), self.home)
 
     @cached_property
     def documents(self) -> dict[str, Any]:
         """The indexed documents by id (``indexing.generations.IndexedDocument``)."""
-        return read_documents(self._home, self.generation.id, self.release.content)
+        return read_documents(self.home, self.generation.id, self.release.content)
 
     @cached_property
     def chunks(self) -> Passages:
         """All chunks of the release by id, documents in order of their ids; texts stay on disk."""
-        return Passages({name: document_folder(self._home, entry.key) for name, entry in self.documents.items()})
+        return Passages({name: document_folder(self.home, entry.key) for name, entry in self.documents.items()})
 
     @cached_property
     def chunk_ids(self) -> Sequence[str]:
@@ -214,7 +214,7 @@ class Searcher:
     def document_vectors(self, encoder: str) -> np.ndarray:
         """Return the frozen document vectors, (n, d) float32, in the order of ``chunk_ids``."""
         fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        parts = [load_vectors(self._home, fingerprint, entry.key) for entry in self.documents.values()]
+        parts = [load_vectors(self.home, fingerprint, entry.key) for entry in self.documents.values()]
         matrix = np.concatenate(parts)
         matrix.flags.writeable = False
         return matrix
@@ -225,12 +225,12 @@ class Searcher:
         Raises SpecmineError when they were not kept.
         """
         fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        return np.concatenate([load_norms(self._home, fingerprint, entry.key) for entry in self.documents.values()])
+        return np.concatenate([load_norms(self.home, fingerprint, entry.key) for entry in self.documents.values()])
 
     def measured(self, encoder: str, geometry: Geometry) -> Geometry:
         """Return a geometry with the unit of an encoder's documents (``indexing.hyperbolic.measured_geometry``)."""
         part = next(part for part in self.generation.encoders if part.spec.name == encoder)
-        return measured_geometry(self._home, part, self.documents, geometry)
+        return measured_geometry(self.home, part, self.documents, geometry)
 
     @property
     def settings(self) -> IndexSettings:
@@ -240,7 +240,7 @@ class Searcher:
     @cached_property
     def pca(self) -> PcaIndex:
         """The release's documents in the space that its encoders share. Made at the first use: seconds to minutes."""
-        return open_pca(self._home, self.generation, self.release.content, self.documents)
+        return open_pca(self.home, self.generation, self.release.content, self.documents)
 
     def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
         """Return the frozen vectors of the chunks with these ids, (n, d) float32; only their documents are opened."""
@@ -252,7 +252,7 @@ class Searcher:
         rows: dict[int, np.ndarray] = {}
         for document, places in by_document.items():
             # A document's vectors stand in the order of its chunks.
-            vectors = load_vectors(self._home, fingerprint, self.documents[document].key)
+            vectors = load_vectors(self.home, fingerprint, self.documents[document].key)
             rows.update((place, vectors[ordinal]) for place, ordinal in places)
         return np.stack([rows[place] for place in range(len(chunks))])
 
@@ -267,7 +267,7 @@ class Searcher:
     def document_text(self, document_id: str) -> str | None:
         """Return a document's text as read, or None when it is not indexed."""
         entry = self.documents.get(document_id)
-        return load_text(document_folder(self._home, entry.key)) if entry else None
+        return load_text(document_folder(self.home, entry.key)) if entry else None
 
     def count(self) -> int:
         """Return the number of passages in the store."""
@@ -380,12 +380,12 @@ class Searcher:
         for part in self.generation.encoders:
             if part.spec.name in names:
                 rows = embedded[part.spec.name][0]
-                blocks = vector_blocks(self._home, part.fingerprint, self.documents)
+                blocks = vector_blocks(self.home, part.fingerprint, self.documents)
                 runs[part.spec.name] = exact_run(list(queries), rows, blocks, self.chunk_ids, depth)
             name = hyperbolic_name(part.spec.name)
             if name in names:
                 runs[name] = hyperbolic_run(
-                    self._home, part, self.documents, self.chunk_ids, list(queries), embedded[part.spec.name], depth
+                    self.home, part, self.documents, self.chunk_ids, list(queries), embedded[part.spec.name], depth
                 )
         return runs
 

@@ -26,7 +26,7 @@ from indexing.search import Searcher
 from mining.ledger import RANDOM, Ledger, LedgerRow
 from training.health import peak_memory
 from training.losses import BY_LENGTH
-from training.query_training import Evaluated, train
+from training.query_training import VERSION, Evaluated, Watch, train
 from training.referee import encoder_run
 from training.splits import Splits
 from training.targets import Example, build_examples
@@ -106,6 +106,7 @@ class Lab:
         part = next(part for part in self._searcher.generation.encoders if part.spec.name == self.encoder)
         return fingerprint_of(
             [
+                VERSION,
                 self.encoder,
                 part.fingerprint,
                 [release.generation, release.content],
@@ -154,18 +155,12 @@ class Lab:
         unfinished = self._file(recipe).with_suffix("")
         unfinished.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        trained = train(
-            encoder,
-            self._documents,
-            examples,
-            lambda candidate: measured(candidate).mean[self.rule.measure],
-            settings,
-            unfinished,
-            tell,
-            lengths,
-            choose=self.stops,
-            evaluated=evaluated,
-        )
+
+        def score(candidate: QueryEncoder) -> float:
+            return measured(candidate).mean[self.rule.measure]
+
+        watch = Watch(score if self.stops else None, score, evaluated=evaluated)
+        trained = train(encoder, self._documents, examples, settings, unfinished, tell, lengths, watch)
         found_after = measured(encoder)
         tried = Tried(
             recipe,

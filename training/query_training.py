@@ -52,6 +52,8 @@ from training.train_settings import TrainSettings
 log = logging.getLogger(__name__)
 
 SYNTHESIS = "synthesis.safetensors"
+# Bump when the loop makes other weights of the same settings and data: what was made before is then trained again.
+VERSION = 4
 # Queries of like length share a batch, so that little padding is computed; these many batches are sorted at a time,
 # few enough that an epoch stays well shuffled.
 _BATCHES_SORTED = 16
@@ -105,25 +107,36 @@ Evaluated = Callable[[Sequence[Evaluation], int], None]
 """Called after each evaluation with all so far and the planned number of steps; what it raises ends the training."""
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What measures the encoder while it trains, and what that decides.
+
+    ``stopping`` ends a training that gains nothing more, and chooses which weights are kept and how much of them
+    (``TrainSettings.average``). Where nothing stops it, the last weights are kept, for the learning rate is 0 by then;
+    ``looking`` is then what goes into the history, and ``averaging`` what chooses how much is kept. ``evaluated`` is
+    told of every evaluation.
+    """
+
+    stopping: Score | None = None
+    looking: Score | None = None
+    averaging: Score | None = None
+    evaluated: Evaluated | None = None
+
+
 def train(
     encoder: QueryEncoder,
     documents: np.ndarray,
     examples: Sequence[Example],
-    score: Score | None,
     settings: TrainSettings,
     folder: Path,
     progress: Progress,
     lengths: np.ndarray | None = None,
-    choose: bool = True,
-    evaluated: Evaluated | None = None,
-    averaging: Score | None = None,
+    watch: Watch = Watch(),
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
 
     ``lengths`` (N,) are the documents' norms before they were normalised, where they were kept; only hyperbolic losses
-    read them. With ``score`` None nothing stops the training, and its last weights are kept: the learning rate is 0 by
-    then. So it is without ``choose``, where the score is only looked at. The share of the trained weights that is kept
-    is chosen by the score that stops the training, or else by ``averaging``.
+    read them. ``watch`` says what measures the encoder meanwhile, and which weights are kept.
 
     Checkpoints go to ``folder``; when it holds some of the same run, training continues from the latest. Raises
     SpecmineError when the loss is no longer a number, and when a loss needs a cross-encoder's scores and no example has
@@ -136,23 +149,23 @@ def train(
         )
     encoder.take_form(settings.form)
     started = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()} if settings.average else {}
-    run = _Run(encoder, documents, examples, settings, folder, lengths, choose)
+    run = _Run(encoder, documents, examples, settings, folder, lengths, watch)
     # The caller's random state is left as it was; every step seeds its own.
     with torch.random.fork_rng(devices=[]):
         if not run.resume():
-            run.begin(score)
+            run.begin()
         stage = f"training {encoder.spec.name}"
         while run.step < run.plan.steps and not run.patience_is_over():
             run.advance()
             if run.step in run.plan.evaluations:
-                run.evaluate(score)
-                if evaluated:
-                    evaluated(run.history, run.plan.steps)
+                run.evaluate()
+                if watch.evaluated:
+                    watch.evaluated(run.history, run.plan.steps)
             progress(stage, run.step, run.plan.steps)
     encoder.load_weights(checkpoint(folder, run.best().step) / WEIGHTS)
     encoder.module.eval()
-    averaging = score if choose and score is not None else averaging
-    if settings.average and averaging is not None:
+    averaging = watch.stopping or watch.averaging
+    if settings.average and averaging:
         scores = choose_average(encoder, started, settings.average, averaging)
         return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
     return run.result()
@@ -169,10 +182,10 @@ class _Run:
         settings: TrainSettings,
         folder: Path,
         lengths: np.ndarray | None,
-        choose: bool = True,
+        watch: Watch,
     ) -> None:
         self.encoder = encoder
-        self.choose = choose
+        self.watch = watch
         self.examples = examples
         self.settings = settings
         self.folder = folder
@@ -195,12 +208,12 @@ class _Run:
         self.seconds = 0.0
         self.queries = 0
 
-    def begin(self, score: Score | None) -> None:
+    def begin(self) -> None:
         """Measure the encoder as it is, and keep it: the best so far."""
         self.precision = self.settings.precision
         if self.precision == "auto":
             self.precision = self._faster_precision()
-        self.evaluate(score)
+        self.evaluate()
 
     def advance(self) -> None:
         """Take one step of the optimiser."""
@@ -272,8 +285,9 @@ class _Run:
             self.audit.append({"clamped": clamped_share(batch, self.settings, hardness)})
         return LOSSES[name](batch, self.settings)
 
-    def evaluate(self, score: Score | None) -> None:
+    def evaluate(self) -> None:
         """Measure, then write a checkpoint."""
+        score = self.watch.stopping or self.watch.looking
         self.encoder.module.eval()
         loss = sum(self.losses) / len(self.losses) if self.losses else None
         self.history.append(
@@ -303,10 +317,9 @@ class _Run:
 
     def best(self) -> Evaluation:
         """Return the best evaluation, of equals the first; the last where no score chooses."""
-        scored = [
-            (entry.score, -entry.step, entry) for entry in self.history if self.choose and entry.score is not None
-        ]
-        return max(scored)[2] if scored else self.history[-1]
+        if self.watch.stopping is None:
+            return self.history[-1]
+        return max(self.history, key=lambda entry: (entry.score or 0.0, -entry.step))
 
     def patience_is_over(self) -> bool:
         """Tell whether the last ``patience`` evaluations brought nothing better."""

@@ -97,7 +97,6 @@ def retrain(
     settings: TrainSettings,
     composition: CompositionSettings,
     rule: PromotionRule,
-    home: Home,
     progress: Progress | None = None,
     synthetic: bool = False,
     encoders: Sequence[str] = (),
@@ -111,7 +110,7 @@ def retrain(
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
-    needs_ledger = settings.needs_ledger
+    home, needs_ledger = searcher.home, settings.needs_ledger
     if needs_ledger and ledger is None:
         raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
@@ -125,10 +124,10 @@ def retrain(
         tell("sorting the held-out queries", 0, 1)
         slices = slice_queries(splits.verdict, splits, searcher.chunks)
         tell("sorting the held-out queries", 1, 1)
-        session = Session(searcher, ledger, settings, rule, home, splits, examples, tell, slices)
+        session = Session(searcher, ledger, settings, rule, splits, examples, tell, slices)
         outcomes, sources = session.train_all(encoders)
         chosen, release = _compose(searcher, outcomes, sources, session.bench, composition, rule, tell)
-        published = _publish(home, searcher, release, tell) if release else None
+        published = _publish(searcher, release, tell) if release else None
     return RetrainReport(
         outcomes=tuple(outcomes),
         composition=chosen,
@@ -209,13 +208,13 @@ def _is_no_worse(verdict: Verdict, rule: PromotionRule) -> bool:
     return verdict.difference >= 0 and guards_hold(verdict.guards, rule)
 
 
-def _publish(home: Home, searcher: Searcher, proposed: Release, tell: Progress) -> Release:
+def _publish(searcher: Searcher, proposed: Release, tell: Progress) -> Release:
     """Publish what is proposed, with a content that holds the points by which its encoders are searched."""
 
     def with_points(now: Release) -> int:
-        return content_with_points(home, searcher.settings, now, proposed.geometry, tell)
+        return content_with_points(searcher.home, searcher.settings, now, proposed.geometry, tell)
 
-    return publish_when_free(home, searcher.release, proposed, with_points)
+    return publish_when_free(searcher.home, searcher.release, proposed, with_points)
 
 
 def _outcome_json(outcome: EncoderOutcome) -> dict[str, Any]:

@@ -99,7 +99,6 @@ def retrain_reranker(
     ledger: Ledger,
     settings: RerankerSettings,
     rule: PromotionRule,
-    home: Home,
     progress: Progress | None = None,
     synthetic: bool = False,
 ) -> RerankerReport:
@@ -110,14 +109,14 @@ def retrain_reranker(
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
-    spec = searcher.cross_encoder_spec
+    home, spec = searcher.home, searcher.cross_encoder_spec
     if spec is None:
         raise SpecmineError("no cross-encoder is configured to train from: remove `cross_encoder = false`")
     with Home(home.rerankers).exclusive():
         splits = split_queries(searcher, catalogue, synthetic)
         examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger=True)
         train, aside, unreadable = set_aside(examples, splits, spec, settings)
-        trainer = _Trainer(searcher, ledger, settings, rule, home, splits, tell)
+        trainer = _Trainer(searcher, ledger, settings, rule, splits, tell)
         version, trained = trainer.version(spec, examples, train, aside)
         cross = load_cross_encoder(reranker_spec(home, version.id), home)
         chosen = trainer.choose(version, cross, aside)
@@ -158,9 +157,13 @@ class _Trainer:
     ledger: Ledger
     settings: RerankerSettings
     rule: PromotionRule
-    home: Home
     splits: Splits
     tell: Progress
+
+    @property
+    def home(self) -> Home:
+        """Where versions are registered."""
+        return self.searcher.home
 
     def version(
         self, spec: CrossEncoderSpec, examples: Examples, train: Sequence[Example], aside: Sequence[Example]

@@ -26,7 +26,7 @@ from mining.ledger import Ledger
 from training.code_version import code_version
 from training.losses import BY_LENGTH, TAUGHT
 from training.movers import movers
-from training.query_training import Score, Trained, train
+from training.query_training import VERSION, Score, Trained, Watch, train
 from training.referee import (
     DEPTH,
     Bench,
@@ -43,9 +43,6 @@ from training.splits import HeldOut, Splits
 from training.targets import Example, Examples
 from training.train_settings import TrainSettings
 from training.versions import EncoderVersion, list_versions, record_verdict, register, weights_file
-
-# Bump when the loop makes other weights of the same settings and data.
-_TRAINING_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -91,11 +88,15 @@ class Session:
     ledger: Ledger | None
     settings: TrainSettings
     rule: PromotionRule
-    home: Home
     splits: Splits
     examples: Examples
     tell: Progress
     slices: Slices = field(default_factory=dict)
+
+    @property
+    def home(self) -> Home:
+        """Where versions are registered."""
+        return self.searcher.home
 
     @property
     def bench(self) -> Bench:
@@ -163,9 +164,7 @@ class Session:
         documents, chunk_ids = self.searcher.document_vectors(name), self.searcher.chunk_ids
         data = self._data(documents)
         start = self.searcher.release.encoders[name] if self.settings.start == "served" else BASE
-        job = fingerprint_of(
-            [_TRAINING_VERSION, name, part.fingerprint, asdict(self.settings), start, self.rule.measure, data]
-        )
+        job = fingerprint_of([VERSION, name, part.fingerprint, asdict(self.settings), start, self.rule.measure, data])
         served = self.searcher.encoders[name]
         served_by = self.searcher.release.geometry_of(name)
         geometry = self.searcher.measured(name, self.settings.searched_by)
@@ -233,14 +232,12 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)
         by_length = geometry.has_points or BY_LENGTH.intersection(self.settings.losses)
         lengths = self.searcher.document_lengths(encoder.spec.name) if by_length else None
-        score, averaging = (
-            self._score_on(part, documents, geometry, lengths) if part else None
-            for part in (self.splits.stopping, self._averaging)
-        )
-        examples = self.examples.examples
-        return train(
-            encoder, documents, examples, score, self.settings, folder, self.tell, lengths, averaging=averaging
-        )
+
+        def score_on(part: HeldOut | None) -> Score | None:
+            return self._score_on(part, documents, geometry, lengths) if part else None
+
+        watch = Watch(stopping=score_on(self.splits.stopping), averaging=score_on(self._averaging))
+        return train(encoder, documents, self.examples.examples, self.settings, folder, self.tell, lengths, watch)
 
     def _score_on(
         self, held_out: HeldOut, documents: np.ndarray, geometry: Geometry, lengths: np.ndarray | None

@@ -33,6 +33,7 @@ class HeldOut:
 
     def only(self, queries: Collection[str]) -> HeldOut:
         """Return some of the queries alone."""
+        queries = set(queries)
         return HeldOut(
             self.name,
             {query: text for query, text in self.texts.items() if query in queries},

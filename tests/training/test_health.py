@@ -34,7 +34,7 @@ def trained(world: Any, tmp_path: Path, settings: TrainSettings, answers: int | 
     if answers is not None:
         examples = tuple(replace(example, positives=np.asarray([answers])) for example in examples)
     encoder = searcher.load_encoder("one", "base")
-    return train(encoder, searcher.document_vectors("one"), examples, None, settings, tmp_path / "run", silent)
+    return train(encoder, searcher.document_vectors("one"), examples, settings, tmp_path / "run", silent)
 
 
 def test_a_healthy_training_is_seen_and_not_warned_of(world: Any, tmp_path: Path) -> None:

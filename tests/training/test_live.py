@@ -75,7 +75,7 @@ def test_the_predecessor_searched_otherwise_in_the_same_index(home: Any) -> None
 
 def retrained(world: Any) -> RetrainReport:
     composition = CompositionSettings(methods=(), reranker_queries=0)
-    return retrain(world.searcher(), world.catalogue, None, TRAINING, composition, RULE, world.home)
+    return retrain(world.searcher(), world.catalogue, None, TRAINING, composition, RULE)
 
 
 @pytest.fixture

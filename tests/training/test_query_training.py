@@ -19,7 +19,7 @@ from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 from training import query_training
 from training.losses import LOSSES, TAUGHT
-from training.query_training import batches, train
+from training.query_training import Watch, batches, train
 from training.targets import Example
 from training.train_settings import TrainSettings
 
@@ -83,6 +83,10 @@ def score_on(documents: np.ndarray) -> Callable[[QueryEncoder], float]:
     return score
 
 
+def stop_by(documents: np.ndarray) -> Watch:
+    return Watch(score_on(documents))
+
+
 def weights(encoder: QueryEncoder) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in encoder.module.state_dict().items()}
 
@@ -116,7 +120,13 @@ def test_training_raises_the_held_out_measure_and_leaves_the_documents_alone(
     told: list[tuple[str, int, int]] = []
     settings = replace(SETTINGS, epochs=10)
     trained = train(
-        encoder, documents, examples(), score_on(documents), settings, tmp_path / "run", lambda *t: told.append(t)
+        encoder,
+        documents,
+        examples(),
+        settings,
+        tmp_path / "run",
+        lambda *t: told.append(t),
+        watch=stop_by(documents),
     )
     assert trained.before.score < 0.3
     assert trained.best.score > trained.before.score + 0.3
@@ -140,17 +150,17 @@ def test_a_killed_training_continues_to_the_same_result(
     documents = matrix()
     settings = replace(SETTINGS, epochs=3, synthesis=synthesis, synthetic=4)
     whole = load_query_encoder(spec, home)
-    expected = train(whole, documents, examples(), score_on(documents), settings, tmp_path / "whole", silent)
+    expected = train(whole, documents, examples(), settings, tmp_path / "whole", silent, watch=stop_by(documents))
     for step in killed_at:
         with pytest.raises(Killed):
             train(
                 load_query_encoder(spec, home),
                 documents,
                 examples(),
-                score_on(documents),
                 settings,
                 tmp_path / "killed",
                 kill_after(step),
+                watch=stop_by(documents),
             )
     steps: list[int] = []
     resumed = load_query_encoder(spec, home)
@@ -158,10 +168,10 @@ def test_a_killed_training_continues_to_the_same_result(
         resumed,
         documents,
         examples(),
-        score_on(documents),
         settings,
         tmp_path / "killed",
         lambda *t: steps.append(t[1]),
+        watch=stop_by(documents),
     )
     assert found.history == expected.history
     assert same(weights(resumed), weights(whole))
@@ -173,8 +183,8 @@ def test_a_training_that_was_over_is_not_repeated(spec: EncoderSpec, home: Home,
     documents = matrix()
     settings = replace(SETTINGS, epochs=1)
     first, second = load_query_encoder(spec, home), load_query_encoder(spec, home)
-    train(first, documents, examples(), score_on(documents), settings, tmp_path / "run", silent)
-    again = train(second, documents, examples(), score_on(documents), settings, tmp_path / "run", kill_after(1))
+    train(first, documents, examples(), settings, tmp_path / "run", silent, watch=stop_by(documents))
+    again = train(second, documents, examples(), settings, tmp_path / "run", kill_after(1), watch=stop_by(documents))
     assert again.seconds == 0
     assert same(weights(first), weights(second))
 
@@ -188,7 +198,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
         torch.manual_seed(number)  # what the caller did before does not matter
         encoder = load_query_encoder(spec, home)
         settings = replace(SETTINGS, epochs=1, seed=seed)
-        train(encoder, documents, examples(), score_on(documents), settings, tmp_path / str(number), silent)
+        train(encoder, documents, examples(), settings, tmp_path / str(number), silent, watch=stop_by(documents))
         found.append(weights(encoder))
     assert same(found[0], found[1])
     assert not same(found[0], found[2])
@@ -209,7 +219,7 @@ def test_the_weights_of_the_best_evaluation_are_kept(spec: EncoderSpec, home: Ho
     encoder = load_query_encoder(spec, home)
     score = scripted([0.1, 0.3, 0.5, 0.5, 0.2, 0.4, 0.1], seen)
     settings = replace(SETTINGS, epochs=3)
-    trained = train(encoder, matrix(), examples(), score, settings, tmp_path / "run", silent)
+    trained = train(encoder, matrix(), examples(), settings, tmp_path / "run", silent, watch=Watch(score))
     assert trained.best.step == 15
     assert same(weights(encoder), seen[2])
     assert not same(seen[2], seen[6])
@@ -220,9 +230,9 @@ def test_the_weights_of_the_best_evaluation_are_kept(spec: EncoderSpec, home: Ho
 def test_without_held_out_queries_the_last_weights_are_kept(spec: EncoderSpec, home: Home, tmp_path: Path) -> None:
     encoder, scored = load_query_encoder(spec, home), load_query_encoder(spec, home)
     settings = replace(SETTINGS, epochs=3)
-    trained = train(encoder, matrix(), examples(), None, settings, tmp_path / "unscored", silent)
+    trained = train(encoder, matrix(), examples(), settings, tmp_path / "unscored", silent)
     rising = scripted([step / 10 for step in range(7)], [])
-    train(scored, matrix(), examples(), rising, settings, tmp_path / "scored", silent)
+    train(scored, matrix(), examples(), settings, tmp_path / "scored", silent, watch=Watch(rising))
     assert trained.best == trained.history[-1]
     assert trained.best.step == trained.planned_steps
     assert {entry.score for entry in trained.history} == {None}
@@ -236,7 +246,7 @@ def test_a_harmful_training_ends_early_and_leaves_the_encoder_as_it_was(
     before = weights(encoder)
     score = scripted([0.5, 0.4, 0.3, 0.2], [])
     settings = replace(SETTINGS, patience=3)
-    trained = train(encoder, matrix(), examples(), score, settings, tmp_path / "run", silent)
+    trained = train(encoder, matrix(), examples(), settings, tmp_path / "run", silent, watch=Watch(score))
     assert [entry.step for entry in trained.history] == [0, 8, 15, 23]  # of 90 steps
     assert trained.best == trained.before
     assert same(weights(encoder), before)
@@ -249,7 +259,7 @@ def test_the_random_state_of_the_caller_is_left_alone(spec: EncoderSpec, home: H
     documents = matrix()
     settings = replace(SETTINGS, epochs=1)
     encoder = load_query_encoder(spec, home)
-    train(encoder, documents, examples(), score_on(documents), settings, tmp_path / "run", silent)
+    train(encoder, documents, examples(), settings, tmp_path / "run", silent, watch=stop_by(documents))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -257,7 +267,7 @@ def test_bfloat16_autocast_learns_too(spec: EncoderSpec, home: Home, tmp_path: P
     documents = matrix()
     settings = replace(SETTINGS, epochs=6, precision="bfloat16")
     encoder = load_query_encoder(spec, home)
-    trained = train(encoder, documents, examples(), score_on(documents), settings, tmp_path / "run", silent)
+    trained = train(encoder, documents, examples(), settings, tmp_path / "run", silent, watch=stop_by(documents))
     assert trained.precision == "bfloat16"
     assert trained.best.score > trained.before.score + 0.1
     assert all(parameter.dtype == torch.float32 for parameter in encoder.module.parameters())
@@ -271,10 +281,10 @@ def test_the_faster_precision_is_measured_and_remembered(
     run = tmp_path / "run"
     with pytest.raises(Killed):
         encoder = load_query_encoder(spec, home)
-        train(encoder, documents, examples(), score_on(documents), settings, run, kill_after(9))
+        train(encoder, documents, examples(), settings, run, kill_after(9), watch=stop_by(documents))
     # What it measured before the kill holds afterwards, whatever the machine would measure now.
     monkeypatch.setattr(query_training, "faster_precision", lambda module, costs: "none")
-    trained = train(encoder, documents, examples(), score_on(documents), settings, run, silent)
+    trained = train(encoder, documents, examples(), settings, run, silent, watch=stop_by(documents))
     assert trained.precision in ("float32", "bfloat16")
 
 
@@ -288,7 +298,7 @@ def test_a_loss_that_is_no_number_is_one_line(spec: EncoderSpec, home: Home, tmp
                 parameter.fill_(float("nan"))
 
     with pytest.raises(SpecmineError, match=r"^training tiny: the loss is nan at step 2; lower learning_rate .*$"):
-        train(encoder, documents, examples(), score_on(documents), SETTINGS, tmp_path / "run", spoil)
+        train(encoder, documents, examples(), SETTINGS, tmp_path / "run", spoil, watch=stop_by(documents))
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 99))
@@ -379,7 +389,6 @@ def test_a_loss_without_the_scores_it_learns_from_is_refused(spec: EncoderSpec, 
             load_query_encoder(spec, home),
             matrix(),
             examples(),
-            None,
             replace(SETTINGS, loss="kl"),
             tmp_path / "run",
             lambda *_: None,
@@ -400,7 +409,7 @@ def test_every_system_learns(name: str, spec: EncoderSpec, home: Home, tmp_path:
     if settings.losses.keys() & TAUGHT:
         mined = [taught(one) for one in mined]
     folder, score = tmp_path / "run", score_on(documents)
-    trained = train(encoder, documents, mined, score, settings, folder, lambda *_: None, np.ones(DOCUMENTS))
+    trained = train(encoder, documents, mined, settings, folder, lambda *_: None, np.ones(DOCUMENTS), Watch(score))
     assert trained.best.score is not None and trained.before.score is not None
     assert trained.best.score > 1.5 * trained.before.score
     if settings.synthesis != "none":
@@ -422,8 +431,8 @@ def test_two_batches_a_step_are_one_of_twice_the_size(spec: EncoderSpec, home: H
         for module in encoder.module.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        run = query_training._Run(encoder, matrix(), examples(), settings, tmp_path / f"{size}", None)
-        run.begin(None)
+        run = query_training._Run(encoder, matrix(), examples(), settings, tmp_path / f"{size}", None, Watch())
+        run.begin()
         run.advance()
         gradients.append([p.grad.clone() for p in encoder.module.parameters() if p.grad is not None])
     for one, other in zip(*gradients, strict=True):

@@ -45,7 +45,7 @@ def run(world: Any, **changes: Any) -> RetrainReport:
         "progress": None,
         **changes,
     }
-    return retrain(world.searcher(), world.catalogue, home=world.home, **given)
+    return retrain(world.searcher(), world.catalogue, **given)
 
 
 def quality(world: Any, split: str = "dev") -> dict[str, float]:
@@ -291,5 +291,5 @@ def test_without_held_out_or_training_queries_it_says_what_to_do(world: Any, tmp
         run(world)
     empty = Catalogue(f"sqlite:///{tmp_path / 'empty.sqlite'}")
     with pytest.raises(SpecmineError, match="no dev or test query has a judged passage"):
-        retrain(world.searcher(), empty, None, SETTINGS, SERVED_FUSION, RULE, world.home)
+        retrain(world.searcher(), empty, None, SETTINGS, SERVED_FUSION, RULE)
     empty.close()

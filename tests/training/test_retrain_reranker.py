@@ -60,7 +60,7 @@ class Topics:
 
     def retrain(self, **changes: Any) -> RerankerReport:
         given = {"ledger": self.ledger, "settings": SETTINGS, "progress": None, **changes}
-        return retrain_reranker(self.searcher(), self.catalogue, rule=RULE, home=self.home, **given)
+        return retrain_reranker(self.searcher(), self.catalogue, rule=RULE, **given)
 
 
 def topic(number: int) -> tuple[str, str]:
