@@ -17,8 +17,8 @@ from indexing.releases import served
 
 def plan(settings: Settings) -> dict[str, Any]:
     """Return what a re-index would do, what that would take, and how wrong earlier estimates were."""
-    from indexing.reindex_estimate import estimate_reindex, past_errors
-    from indexing.reindex_plan import plan_reindex
+    from indexing.reindexing.estimate import estimate_reindex, past_errors
+    from indexing.reindexing.plan import plan_reindex
 
     home, index, rule = settings.open_home(), settings.index(), settings.reindex
     found = plan_reindex(home, index).as_json()
@@ -30,7 +30,7 @@ def plan(settings: Settings) -> dict[str, Any]:
 
 def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     """Build the configured generation from the indexed documents, check it, and serve it if it is no worse."""
-    from indexing.reindex import reindex as build_anew
+    from indexing.reindexing.reindex import reindex as build_anew
     from training.generation_check import judge_by_queries
 
     home, index, rule = settings.open_home(), settings.index(), settings.reindex

@@ -29,7 +29,7 @@ from flows.run_settings import RunSettings
 from flows.schedules import Schedules
 from flows.writer_lease import WriterLease
 from indexing.home import Home, SpecmineError
-from indexing.reindex_settings import ReindexSettings
+from indexing.reindexing.settings import ReindexSettings
 from indexing.settings import IndexSettings, Placement, QdrantSettings, SearchSettings
 from indexing.specs import MS_MARCO_L12, PROFILES, CrossEncoderSpec, EncoderSpec
 from mining.generate_settings import GenerateSettings

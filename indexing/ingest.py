@@ -32,7 +32,7 @@ from indexing.generations import (
 from indexing.home import Home, LockedHomeError, SpecmineError, remove_partials
 from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
 from indexing.reading import document_key, made_with, plan_generation, read_and_keep, reader_of, trial
-from indexing.reindex_journal import under_way
+from indexing.reindexing.journal import under_way
 from indexing.releases import Release, current, publish
 from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings

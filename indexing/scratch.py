@@ -30,7 +30,7 @@ from indexing.generations import (
 from indexing.home import Home, SpecmineError, remove_partials
 from indexing.models import encoder_directory
 from indexing.reading import plan_generation
-from indexing.recut import cut_stored
+from indexing.reindexing.recut import cut_stored
 from indexing.releases import Release, served
 from indexing.settings import IndexSettings, QdrantSettings
 from indexing.specs import EncoderSpec

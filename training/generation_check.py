@@ -10,8 +10,8 @@ from evaluation.projection import project
 from indexing.embedding import Progress
 from indexing.generations import present_names
 from indexing.home import Home
-from indexing.reindex import Judge, Judged
-from indexing.reindex_settings import ReindexSettings
+from indexing.reindexing.reindex import Judge, Judged
+from indexing.reindexing.settings import ReindexSettings
 from indexing.releases import Release
 from indexing.search import Searcher
 from indexing.settings import IndexSettings

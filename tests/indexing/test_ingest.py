@@ -30,8 +30,8 @@ from indexing.ingest import IngestReport, ingest
 from indexing.models import fetch
 from indexing.quarantine import read_quarantine
 from indexing.reading import reader_of
-from indexing.reindex import reindex
-from indexing.reindex_plan import plan_reindex
+from indexing.reindexing.plan import plan_reindex
+from indexing.reindexing.reindex import reindex
 from indexing.releases import current, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings

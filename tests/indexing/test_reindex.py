@@ -30,11 +30,11 @@ from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import ingest
 from indexing.models import fetch, tokenizer_file
 from indexing.reading import plan_generation
-from indexing.reindex import Judged, reindex
-from indexing.reindex_checks import Checked, check
-from indexing.reindex_journal import under_way
-from indexing.reindex_settings import ReindexSettings
-from indexing.reindex_work import work_of
+from indexing.reindexing.checks import Checked, check
+from indexing.reindexing.journal import under_way
+from indexing.reindexing.reindex import Judged, reindex
+from indexing.reindexing.settings import ReindexSettings
+from indexing.reindexing.work import work_of
 from indexing.releases import Release, current, publish, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
@@ -140,7 +140,7 @@ def test_a_second_reindex_is_refused_and_other_writers_are_not_kept_waiting(
     prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest([folder], prepared, SETTINGS)
-    monkeypatch.setattr("indexing.reindex._SECONDS_TO_START", 0.0)
+    monkeypatch.setattr("indexing.reindexing.reindex._SECONDS_TO_START", 0.0)
 
     def judge(old: Release, new: Release) -> Judged:
         with pytest.raises(LockedHomeError, match="is re-indexing it"):
@@ -240,7 +240,7 @@ settings = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None, chunking=Chu
 REINDEX = (
     COMMON
     + """
-from indexing.reindex import reindex
+from indexing.reindexing.reindex import reindex
 reindex(home, settings, lambda stage, done, total: print(stage, done, total, flush=True))
 """
 )

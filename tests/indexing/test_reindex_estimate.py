@@ -14,10 +14,10 @@ from indexing.ingest import ingest
 from indexing.models import fetch
 from indexing.rates import Rate, Work, append, rates, record
 from indexing.reading import plan_generation
-from indexing.reindex import reindex
-from indexing.reindex_estimate import COMPARED, errors, estimate_reindex, past_errors
-from indexing.reindex_settings import ReindexSettings
-from indexing.reindex_work import work_of
+from indexing.reindexing.estimate import COMPARED, errors, estimate_reindex, past_errors
+from indexing.reindexing.reindex import reindex
+from indexing.reindexing.settings import ReindexSettings
+from indexing.reindexing.work import work_of
 from indexing.releases import served
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
@@ -93,7 +93,7 @@ def test_the_work_is_what_the_reindex_does(prepared: Home) -> None:
 def test_a_sample_is_scaled_by_the_length_of_the_texts(prepared: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = plan_generation(prepared, SMALL)
     whole = work_of(prepared, SMALL, served(prepared), generation)
-    monkeypatch.setattr("indexing.reindex_work._SAMPLED_BYTES", 1)
+    monkeypatch.setattr("indexing.reindexing.work._SAMPLED_BYTES", 1)
     sampled = work_of(prepared, SMALL, served(prepared), generation)
     assert sampled.sampled == pytest.approx(1 / 4, rel=0.01)  # four documents of nearly one length
     assert sampled.passages == pytest.approx(whole.passages, rel=0.02)
@@ -108,7 +108,7 @@ def test_an_estimate_is_work_times_rate_and_a_price(prepared: Home, monkeypatch:
         ("embedding", encoder): Rate(0.01, 0.005, 900.0, 2),
         ("writing", ""): Rate(0.5, 0.25, 700.0, 1),
     }
-    monkeypatch.setattr("indexing.reindex_estimate.rates", lambda home: known)
+    monkeypatch.setattr("indexing.reindexing.estimate.rates", lambda home: known)
     rule = ReindexSettings(cpu_hour_price=36.0, gigabyte_month_price=2.0)
     work, estimate = estimate_reindex(prepared, SMALL, rule)
     letters = work.embed["wordllama"].characters

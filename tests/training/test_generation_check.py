@@ -12,7 +12,7 @@ from evaluation.judgements import Judgement, Query
 from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.models import fetch
-from indexing.reindex_settings import ReindexSettings
+from indexing.reindexing.settings import ReindexSettings
 from indexing.releases import Release, read_release
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA

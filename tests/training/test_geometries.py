@@ -17,7 +17,7 @@ from indexing.home import SpecmineError
 from indexing.hyperbolic import hyperbolic_name
 from indexing.ingest import ingest
 from indexing.regeometry import serve_geometry
-from indexing.reindex import reindex
+from indexing.reindexing.reindex import reindex
 from indexing.releases import rollback, served
 from training.geometries import compare_geometries
 from training.referee import embedded_run

@@ -25,8 +25,8 @@ from indexing.home import Home
 from indexing.models import encoder_fingerprint
 from indexing.rates import READING, Rate, Work, append, cpu_seconds, lines, peak_megabytes, rates, record
 from indexing.reading import plan_generation
-from indexing.reindex_settings import ReindexSettings
-from indexing.reindex_work import ReindexWork, work_of
+from indexing.reindexing.settings import ReindexSettings
+from indexing.reindexing.work import ReindexWork, work_of
 from indexing.releases import Release, served
 from indexing.settings import IndexSettings
 

@@ -28,7 +28,7 @@ from indexing.generations import (
 from indexing.home import Home
 from indexing.models import tokenizer_file
 from indexing.reading import document_key, reader_of
-from indexing.recut import not_kept, to_read_again
+from indexing.reindexing.recut import not_kept, to_read_again
 from indexing.releases import Release
 from indexing.settings import IndexSettings
 

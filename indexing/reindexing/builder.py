@@ -20,7 +20,7 @@ from indexing.generations import (
 )
 from indexing.geometry import Geometry
 from indexing.home import Home
-from indexing.recut import keep_under
+from indexing.reindexing.recut import keep_under
 from indexing.releases import Release
 from indexing.settings import IndexSettings
 

@@ -8,7 +8,7 @@ from typing import Any
 from indexing.generations import Generation, norms_file, read_documents, read_generation, vectors_file
 from indexing.home import Home
 from indexing.reading import document_key, plan_generation, reader_of
-from indexing.recut import not_kept, to_read_again
+from indexing.reindexing.recut import not_kept, to_read_again
 from indexing.releases import served
 from indexing.settings import IndexSettings
 

@@ -20,13 +20,13 @@ from indexing.generations import Generation, read_generation
 from indexing.home import Home, LockedHomeError, remove_partials
 from indexing.rates import Work, record
 from indexing.reading import plan_generation
-from indexing.reindex_builder import Builder
-from indexing.reindex_checks import Checked, check
-from indexing.reindex_estimate import Estimate, Meter, estimate_reindex, keep_comparison
-from indexing.reindex_journal import begin, end, refuse
-from indexing.reindex_plan import ReindexPlan, plan_reindex
-from indexing.reindex_settings import ReindexSettings
-from indexing.reindex_work import ReindexWork
+from indexing.reindexing.builder import Builder
+from indexing.reindexing.checks import Checked, check
+from indexing.reindexing.estimate import Estimate, Meter, estimate_reindex, keep_comparison
+from indexing.reindexing.journal import begin, end, refuse
+from indexing.reindexing.plan import ReindexPlan, plan_reindex
+from indexing.reindexing.settings import ReindexSettings
+from indexing.reindexing.work import ReindexWork
 from indexing.releases import BASE, Release, publish, served
 from indexing.retention import remove_old_generations
 from indexing.settings import IndexSettings
