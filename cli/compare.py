@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cli.parameters import Given
+from cli.parameters import Given, Split
 
 compare = App(name="compare", help="Configurations measured on the same judged queries, beside the served release.")
 
@@ -15,7 +15,7 @@ compare = App(name="compare", help="Configurations measured on the same judged q
 def compare_chunking(
     *,
     splitters: str,
-    split: str = "dev",
+    split: Split = "dev",
     encoders: Annotated[str, Parameter(show_default=False)] = "",
     keep: Annotated[bool, Parameter(negative="")] = False,
     session: Given,
@@ -27,8 +27,6 @@ def compare_chunking(
     splitters
         Splitters with the size of their passages in tokens, separated by commas: section:256,fixed:256. Each is
         tested against the first.
-    split
-        train, dev, test or guard.
     encoders
         Names of configured encoders, separated by commas; all by default.
     keep
@@ -47,14 +45,8 @@ def compare_chunking(
 
 
 @compare.command(name="geometry")
-def compare_geometry(*, split: str = "dev", session: Given) -> None:
-    """Find the documents of judged queries by cosine, by hyperbolic distance and by both, and measure each.
-
-    Parameters
-    ----------
-    split
-        train, dev, test or guard.
-    """
+def compare_geometry(*, split: Split = "dev", session: Given) -> None:
+    """Find the documents of judged queries by cosine, by hyperbolic distance and by both, and measure each."""
     from cli.show import compare as show
     from flows import stages
 

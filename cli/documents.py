@@ -6,27 +6,15 @@ from pathlib import Path
 
 from cyclopts import App
 
-from cli.parameters import Given, Orchestrated, absolute, flow_or_stage
+from cli.parameters import Deployed, Given, Orchestrated, Prune, Sources, absolute, flow_or_stage
 
 documents = App(name="documents", help="The documents: what is indexed, and what could not be read.")
 
 
 def ingest(
-    *paths: Path, prune: bool = False, deployment: bool = False, prefect: Orchestrated = None, session: Given
+    *paths: Sources, prune: Prune = False, deployment: Deployed = False, prefect: Orchestrated = None, session: Given
 ) -> None:
-    """Bring documents into the index and publish it.
-
-    Parameters
-    ----------
-    paths
-        Folders and files; those of [sources] in the configuration when none is given.
-    prune
-        Remove documents whose files are gone from the folders given.
-    deployment
-        Hand the work to the deployed flow and return at once.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
-    """
+    """Bring documents into the index and publish it."""
     from cli.show import documents as show
 
     settings = session.settings()
@@ -46,17 +34,13 @@ def ingest(
     session.emit(result, lambda console: show.ingest(console, result))
 
 
-def inbox(*, watch: bool = False, deployment: bool = False, prefect: Orchestrated = None, session: Given) -> None:
+def inbox(*, watch: bool = False, deployment: Deployed = False, prefect: Orchestrated = None, session: Given) -> None:
     """Ingest the files that were put into the inbox, once they have settled.
 
     Parameters
     ----------
     watch
         Go on until interrupted, and ingest whatever comes.
-    deployment
-        Hand the work to the deployed flow and return at once.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import documents as show
     from flows import inbox_batches
@@ -88,8 +72,6 @@ def reindex(*, plan: bool = False, prefect: Orchestrated = None, session: Given)
     ----------
     plan
         Only say what would be done and what it would cost.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import reindexing as show
     from flows import reindexing

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from cli.parameters import Given, Orchestrated, absolute, flow_or_stage
+from cli.parameters import Given, Orchestrated, Prune, Sources, Split, absolute, flow_or_stage
 
 
-def evaluate(*, split: str = "test", session: Given) -> None:
-    """Measure the served release on the judged queries of a split.
-
-    Parameters
-    ----------
-    split
-        train, dev, test or guard.
-    """
+def evaluate(*, split: Split = "test", session: Given) -> None:
+    """Measure the served release on the judged queries of a split."""
     from cli.show import learning as show
     from flows import stages
     from flows.judgements import check_split
@@ -37,8 +30,6 @@ def mine(*, like: str | None = None, prefect: Orchestrated = None, session: Give
     ----------
     like
         Make this ledger again, with its settings and on its release, and say whether it is the same.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import learning as show
     from flows import without_prefect
@@ -59,8 +50,6 @@ def retrain(
     ----------
     reranker
         Retrain the re-ranker instead, from the pretrained cross-encoder.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import learning as show
     from cli.show import rerankers as show_rerankers
@@ -79,18 +68,8 @@ def retrain(
         session.emit(result, lambda console: show.retrain(console, result))
 
 
-def lifecycle(*paths: Path, prune: bool = False, prefect: Orchestrated = None, session: Given) -> None:
-    """Ingest, mine, retrain and evaluate, in this order.
-
-    Parameters
-    ----------
-    paths
-        Folders and files; those of [sources] in the configuration when none is given.
-    prune
-        Remove documents whose files are gone from the folders given.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
-    """
+def lifecycle(*paths: Sources, prune: Prune = False, prefect: Orchestrated = None, session: Given) -> None:
+    """Ingest, mine, retrain and evaluate, in this order."""
     from cli.show import documents as show_documents
     from cli.show import learning as show
     from flows import without_prefect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 Given = Annotated[Session, Parameter(parse=False)]
-Orchestrated = Annotated[bool | None, Parameter(name="--prefect", negative="--no-prefect", show_default=False)]
+Orchestrated = Annotated[
+    bool | None,
+    Parameter(
+        name="--prefect",
+        negative="--no-prefect",
+        show_default=False,
+        help="Run as a flow, or not; by default when a Prefect API is configured.",
+    ),
+]
+Deployed = Annotated[bool, Parameter(help="Hand the work to the deployed flow and return at once.")]
+Sources = Annotated[
+    Path, Parameter(help="Folders and files; those of [sources] in the configuration when none is given.")
+]
+Prune = Annotated[bool, Parameter(help="Remove documents whose files are gone from the folders given.")]
+Split = Annotated[str, Parameter(help="train, dev, test, guard or guard:NAME.")]
+Trained = Annotated[
+    str | None,
+    Parameter(help="The encoder to train; the first of the configured ones by default."),
+]
+Workers = Annotated[int, Parameter(help="Trainings at a time, each in a process of its own.")]
 
 
 def flow_or_stage(

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cli.parameters import Given, Orchestrated, flow_or_stage
+from cli.parameters import Given, Orchestrated, Split, flow_or_stage
 
 judgements = App(name="judgements", help="Judged queries: what is relevant for what.")
 queries = App(name="queries", help="Queries: those that people judged, and synthetic ones where nobody did.")
 
 
 @judgements.command(name="import")
-def import_judgements(*, queries: Path, judgements: Path, split: str, session: Given) -> None:
+def import_judgements(*, queries: Path, judgements: Path, split: Split, session: Given) -> None:
     """Import the judged queries of a split; importing twice changes nothing.
 
     Parameters
@@ -23,8 +23,6 @@ def import_judgements(*, queries: Path, judgements: Path, split: str, session: G
         JSON lines {"id", "text"[, "group"]}, or BEIR's queries.jsonl.
     judgements
         JSON lines {"query", "document", "grade"} with a span, quote, section or pages, or BEIR's qrels (.tsv).
-    split
-        train, dev, test or guard.
     """
     from flows.judgements import import_files
 
@@ -75,8 +73,6 @@ def generate_queries(
         Names of documents, or patterns with *; give it several times for several. All by default.
     dry_run
         Say what would be kept and dropped, and store nothing.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import queries as show
     from flows import stages
@@ -104,7 +100,7 @@ def generate_queries(
 
 
 @queries.command(name="list")
-def list_queries(*, split: str | None = None, limit: int | None = None, session: Given) -> None:
+def list_queries(*, split: Split | None = None, limit: int | None = None, session: Given) -> None:
     """List the queries of the catalogue; synthetic ones with what made them.
 
     Parameters

@@ -58,13 +58,7 @@ def rollback(*, session: Given) -> None:
 
 
 def monitor(*, prefect: Orchestrated = None, session: Given) -> None:
-    """Compare the served release with the one before it; where it has fallen below, serve that one again.
-
-    Parameters
-    ----------
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
-    """
+    """Compare the served release with the one before it; where it has fallen below, serve that one again."""
     from flows import stages
 
     settings = session.settings()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.parameters import Given, Orchestrated, flow_or_stage
+from cli.parameters import Given, Orchestrated, Trained, Workers, flow_or_stage
 
 
 def ablate(
     *,
     seeds: int = 3,
-    encoder: str | None = None,
-    workers: int = 2,
+    encoder: Trained = None,
+    workers: Workers = 2,
     prefect: Orchestrated = None,
     session: Given,
 ) -> None:
@@ -24,12 +24,6 @@ def ablate(
     ----------
     seeds
         Trainings of each.
-    encoder
-        The encoder to train; the first of the configured ones by default.
-    workers
-        Trainings at a time, each in a process of its own.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import training as show
     from flows import trainings
@@ -51,8 +45,8 @@ def sweep(
     space: Path,
     trials: int = 20,
     minutes: float = 60.0,
-    encoder: str | None = None,
-    workers: int = 2,
+    encoder: Trained = None,
+    workers: Workers = 2,
     prefect: Orchestrated = None,
     session: Given,
 ) -> None:
@@ -70,12 +64,6 @@ def sweep(
         How many settings to try, those of earlier runs of the same sweep among them.
     minutes
         After so many no trial goes on; the fresh seeds and the verdict come after them.
-    encoder
-        The encoder to train; the first of the configured ones by default.
-    workers
-        Trainings at a time, each in a process of its own.
-    prefect
-        Run as a flow, or not; by default when a Prefect API is configured.
     """
     from cli.show import training as show
     from flows import without_prefect
