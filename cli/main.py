@@ -107,7 +107,7 @@ def launch(
 def _told(error: Exception) -> tuple[str, str | None]:
     """Return an error in one line and, where it is not one a user is expected to meet, a hint."""
     from chunking.document import UnreadableError
-    from evaluation.catalogue import CatalogueError
+    from evaluation.database import CatalogueError
     from indexing.home import SpecmineError
 
     line = " ".join(str(error).split())

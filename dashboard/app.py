@@ -29,7 +29,8 @@ from dashboard.metrics import CONTENT_TYPE, Metrics
 from dashboard.runs import RunService, run_routes
 from dashboard.search_log import SearchLog
 from dashboard.status import read_status
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError
 from evaluation.searches import Event
 from indexing.home import Home, SpecmineError
 from indexing.releases import current

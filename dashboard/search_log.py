@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from threading import BoundedSemaphore
 from typing import TypeVar
 
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError
 from evaluation.searches import Event, Origin, Search, Shown, new_search_id
 from indexing.search import SearchResponse, SearchResult
 

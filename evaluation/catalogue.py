@@ -1,14 +1,12 @@
-"""The catalogue: judged queries, the logs of runs and searches, measures and human decisions, in SQLite or PostgreSQL.
+"""The catalogue: judged queries, the logs of runs and searches, measures and human decisions.
 
-One schema and one code for both, written with SQLAlchemy Core; the SQLite file is in WAL mode, so that readers (the
-dashboard) never wait for a writer. Times are ISO 8601 in UTC, with milliseconds and ``Z``: they sort as text.
+Times are ISO 8601 in UTC, with milliseconds and ``Z``: they sort as text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from evaluation import tables
+from evaluation.database import CatalogueError, Database
 from evaluation.judgements import (
     GUARD,
     SPLITS,
@@ -35,10 +33,6 @@ from evaluation.synthetic import Generated, SyntheticQuery
 
 _SEARCH_FIELDS = [column.name for column in tables.searches.c]
 _BATCH = 500  # ids in one statement: old SQLite takes 999
-
-
-class CatalogueError(Exception):
-    """The catalogue cannot be opened, read or written, or an import contradicts it. One line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +92,8 @@ class Decision:
     reviewer: str
 
 
-class Catalogue:
-    """The catalogue at a database URL (``sqlite:///path`` or ``postgresql+psycopg://…``); created where it is missing.
-
-    Every method is one transaction and raises ``CatalogueError`` in one line when the database is locked for more than
-    ``wait`` seconds (10 by default), unreachable or of another schema version. Safe to use from several processes and
-    threads.
-    """
-
-    def __init__(self, url: str, wait: float | None = None) -> None:
-        self._wait = tables.BUSY_SECONDS if wait is None else wait
-        try:
-            parsed = sa.make_url(url)
-            self._name = parsed.render_as_string(hide_password=True)
-            if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = tables.open_engine(parsed, self._wait)
-        except (ArgumentError, ImportError, OSError) as error:
-            raise CatalogueError(f"the catalogue cannot be opened: {_one_line(error)}") from None
-        self._prepare()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def transaction(self, writes: bool = True) -> Iterator[Connection]:
-        """Yield a transaction, for the tables of which other files of this room know the meaning."""
-        with self._write() if writes else self._read() as connection:
-            yield connection
+class Catalogue(Database):
+    """The catalogue. Every method is one transaction, which raises ``CatalogueError`` as ``Database`` says."""
 
     def import_files(self, split: str, queries_path: Path, judgements_path: Path) -> Imported:
         """Import one split from its two files (formats: ``evaluation.judgements``); see ``import_split``.
@@ -146,7 +113,7 @@ class Catalogue:
     def remove_split(self, split: str) -> int:
         """Remove a split's queries and judgements, and return how many queries they were."""
         check_split(split)
-        with self._write() as connection:
+        with self.write() as connection:
             ids = list(connection.scalars(sa.select(tables.queries.c.id).where(tables.queries.c.split == split)))
             _delete_where_in(connection, tables.judgements, tables.judgements.c.query, ids)
             connection.execute(sa.delete(tables.queries).where(tables.queries.c.split == split))
@@ -154,7 +121,7 @@ class Catalogue:
 
     def splits(self) -> list[str]:
         """Return the judged splits: the four that there always are, and every named guard that has queries."""
-        with self._read() as connection:
+        with self.read() as connection:
             stored = set(connection.scalars(sa.select(tables.queries.c.split).distinct()))
         return [*SPLITS, *sorted(stored - {*SPLITS, SYNTHETIC})]
 
@@ -166,12 +133,12 @@ class Catalogue:
         """Return the queries of a split, or the synthetic ones, by id."""
         _check_stored_split(split)
         statement = sa.select(tables.queries).where(tables.queries.c.split == split)
-        with self._read() as connection:
+        with self.read() as connection:
             rows = connection.execute(statement).all()
         try:
             found = [Query(row.id, row.text, row.split, row.grouping) for row in rows]
         except ValueError as error:
-            raise CatalogueError(f"catalogue {self._name} was changed by another program: {error}") from None
+            raise CatalogueError(f"catalogue {self.name} was changed by another program: {error}") from None
         return sorted(found, key=lambda query: query.id)  # here, because databases collate differently
 
     def judgements(self, split: str) -> list[Judgement]:
@@ -184,7 +151,7 @@ class Catalogue:
             .where(tables.queries.c.split == split)
             .order_by(tables.judgements.c.id)
         )
-        with self._read() as connection:
+        with self.read() as connection:
             return [Judgement(**row) for row in connection.execute(statement).mappings()]
 
     def store_generated(self, generated: Generated) -> None:
@@ -199,7 +166,7 @@ class Catalogue:
             "time": _iso(datetime.now(UTC)),
         }
         origins = [{"query": entry.query.id, **key, "rank": entry.rank} for entry in generated.queries]
-        with self._write() as connection:
+        with self.write() as connection:
             _delete_generated(connection, [(generated.generator, generated.document)])
             _insert(connection, tables.queries, [_query_row(entry.query) for entry in generated.queries])
             _insert(connection, tables.judgements, [_judgement_row(entry.judgement) for entry in generated.queries])
@@ -210,7 +177,7 @@ class Catalogue:
         """Return what every generator made of every document, with the queries that were kept, in this order."""
         queries = {query.id: query for query in self.queries(SYNTHETIC)}
         judgements = {judgement.query: judgement for judgement in self.judgements(SYNTHETIC)}
-        with self._read() as connection:
+        with self.read() as connection:
             origins = connection.execute(sa.select(tables.synthetic_queries)).all()
             rows = connection.execute(sa.select(tables.generated)).all()
         kept: dict[tuple[str, str], list[SyntheticQuery]] = {}
@@ -235,20 +202,20 @@ class Catalogue:
 
     def remove_generated(self, keys: Sequence[tuple[str, str]]) -> int:
         """Remove what these (generator, document) made, and return how many queries that were."""
-        with self._write() as connection:
+        with self.write() as connection:
             return _delete_generated(connection, keys)
 
     def record_run(self, stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> int:
         """Log one run of a stage and return its number. ``started`` must know its time zone (``ValueError``)."""
         values = run_row(stage, status, started, seconds, summary)
-        with self._write() as connection:
+        with self.write() as connection:
             statement = sa.insert(tables.runs).values(values).returning(tables.runs.c.id)
             return int(connection.scalars(statement).one())
 
     def last_runs(self, limit: int = 50) -> list[RunRecord]:
         """Return the latest runs, newest first."""
         statement = sa.select(tables.runs).order_by(tables.runs.c.started.desc(), tables.runs.c.id.desc()).limit(limit)
-        with self._read() as connection:
+        with self.read() as connection:
             rows = connection.execute(statement).all()
         return [RunRecord(r.id, r.stage, r.status, r.started, r.seconds, json.loads(r.summary)) for r in rows]
 
@@ -267,19 +234,19 @@ class Catalogue:
             .subquery()
         )
         latest = sa.select(sums, runs.started, runs.seconds.label("took")).join(tables.runs, runs.id == sums.c.last)
-        with self._read() as connection:
+        with self.read() as connection:
             rows = connection.execute(latest.order_by(sums.c.stage, sums.c.status)).all()
         return [RunTotal(r.stage, r.status, r.number, r.seconds, r.started, r.took) for r in rows]
 
     def done_by(self, key: str) -> str | None:
         """Return the run that has done what ``key`` stands for, None where none has."""
-        with self._read() as connection:
+        with self.read() as connection:
             return connection.scalar(sa.select(tables.done.c.flow_run).where(tables.done.c.key == key))
 
     def record_done(self, key: str, flow_run: str) -> None:
         """Record that a run has done what ``key`` stands for, where none has before; forget what is a year old."""
         now = datetime.now(UTC)
-        with self._write() as connection:
+        with self.write() as connection:
             connection.execute(sa.delete(tables.done).where(tables.done.c.time < _iso(now - timedelta(days=366))))
             known = connection.scalar(sa.select(tables.done.c.key).where(tables.done.c.key == key))
             if known is None:
@@ -293,12 +260,12 @@ class Catalogue:
             {"time": now, "release": release, "split": split, "run": run, "values": _json(dict(values))}
             for run, values in runs.items()
         ]
-        with self._write() as connection:
+        with self.write() as connection:
             _insert(connection, tables.measures, rows)
 
     def measures(self) -> list[MeasureRecord]:
         """Return all measures ever recorded, oldest first."""
-        with self._read() as connection:
+        with self.read() as connection:
             rows = connection.execute(sa.select(tables.measures).order_by(tables.measures.c.id)).mappings().all()
         return [
             MeasureRecord(row["time"], row["release"], row["split"], row["run"], json.loads(row["values"]))
@@ -314,7 +281,7 @@ class Catalogue:
         check_text("verdict", verdict, 64)
         check_text("reviewer", reviewer, 200)
         decision = Decision(_iso(datetime.now(UTC)), query, document, start, end, verdict, reviewer)
-        with self._write() as connection:
+        with self.write() as connection:
             values = {name: getattr(decision, name) for name in Decision.__slots__}
             connection.execute(sa.insert(tables.decisions).values(values))
         return decision
@@ -331,13 +298,13 @@ class Catalogue:
     def decision_history(self) -> list[Decision]:
         """Return every decision ever recorded, oldest first."""
         fields = [column for column in tables.decisions.c if column.name != "id"]
-        with self._read() as connection:
+        with self.read() as connection:
             rows = connection.execute(sa.select(*fields).order_by(tables.decisions.c.id)).mappings()
             return [Decision(**row) for row in rows]
 
     def record_search(self, search: Search, keep_days: int) -> None:
         """Log a search, and forget those that are more than ``keep_days`` old; with 0 nothing is kept."""
-        with self._write() as connection:
+        with self.write() as connection:
             if keep_days:
                 _insert(connection, tables.searches, [{name: getattr(search, name) for name in _SEARCH_FIELDS}])
                 rows = [{name: getattr(passage, name) for name in Shown.__slots__} for passage in search.shown]
@@ -355,12 +322,12 @@ class Catalogue:
             verdict = None if event == "withdrawn" else event
             said = {"verdict": verdict, "judged": _iso(datetime.now(UTC)) if verdict else None}
         statement = sa.update(shown).where(shown.c.search == search, shown.c.rank == rank).values(said)
-        with self._write() as connection:
+        with self.write() as connection:
             return connection.execute(statement).rowcount > 0
 
     def forget_searches(self, keep_days: int) -> int:
         """Forget the searches that are more than ``keep_days`` old, with 0 all; return how many they were."""
-        with self._write() as connection:
+        with self.write() as connection:
             return _forget(connection, keep_days)
 
     def searches(self, limit: int | None = None, with_feedback: bool = False) -> list[Search]:
@@ -370,7 +337,7 @@ class Catalogue:
         if with_feedback:
             acted = sa.select(shown.c.search).where(shown.c.opened | shown.c.verdict.is_not(None))
             wanted = wanted.where(searches.c.id.in_(acted))
-        with self._read() as connection:
+        with self.read() as connection:
             found = connection.execute(wanted).mappings().all()
             ids = sa.select(wanted.subquery().c.id)
             passages: dict[str, list[Shown]] = {row["id"]: [] for row in found}
@@ -382,7 +349,7 @@ class Catalogue:
 
     def count_searches(self) -> int:
         """Return how many searches are logged."""
-        with self._read() as connection:
+        with self.read() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.searches)) or 0
 
     def _import(self, files: SplitFiles) -> Imported:
@@ -394,7 +361,7 @@ class Catalogue:
         for judgement in files.judgements:
             if judgement.query not in queries:
                 raise CatalogueError(f"a judgement is of query {judgement.query!r}, which is not imported with it")
-        with self._write() as connection:
+        with self.write() as connection:
             known = _known(connection, list(queries))
             for id, old in known.items():
                 _refuse_change(queries[id], old, files.where.get(id))
@@ -403,69 +370,6 @@ class Catalogue:
             _insert(connection, tables.queries, [_query_row(query) for query in queries.values()])
             _insert(connection, tables.judgements, [_judgement_row(judgement) for judgement in files.judgements])
         return Imported(len(queries), len(files.judgements), len(queries) - len(known))
-
-    def _prepare(self) -> None:
-        version = self._version()
-        if version is None:
-            try:
-                self._create()
-            except CatalogueError:
-                if self._version() is None:  # otherwise another program has just created it
-                    raise
-            version = self._version()
-        if version != tables.SCHEMA_VERSION:
-            raise CatalogueError(
-                f"catalogue {self._name} has schema version {version}, but this specmine reads "
-                f"{tables.SCHEMA_VERSION}: use the specmine that wrote it, or another catalogue"
-            )
-        self._add_missing_tables()
-
-    def _add_missing_tables(self) -> None:
-        """Create the tables that a catalogue of an earlier specmine lacks; that one goes on using it."""
-        with self._read() as connection:
-            missing = set(tables.METADATA.tables) - set(sa.inspect(connection).get_table_names())
-        if missing:
-            with self._write() as connection:
-                tables.METADATA.create_all(connection)
-
-    def _version(self) -> int | None:
-        """Return the schema's version; None where the catalogue is not created yet."""
-        with self._read() as connection:
-            if not sa.inspect(connection).has_table(tables.schema_version.name):
-                return None
-            return connection.scalar(sa.select(tables.schema_version.c.version))
-
-    def _create(self) -> None:
-        with self._write() as connection:
-            tables.METADATA.create_all(connection)
-            if connection.scalar(sa.select(tables.schema_version.c.version)) is None:
-                connection.execute(sa.insert(tables.schema_version).values(version=tables.SCHEMA_VERSION))
-
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._errors(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        writer = self._engine.execution_options(specmine_write=True)
-        with self._errors(), writer.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn the database's errors into one line."""
-        try:
-            yield
-        except IntegrityError as error:
-            raise CatalogueError(f"catalogue {self._name}: another program wrote the same rows, try again") from error
-        except DBAPIError as error:
-            text = _one_line(error.orig)
-            if "locked" in text:
-                text = f"another program has held it for {self._wait:g} seconds; try again when it is done"
-            raise CatalogueError(f"catalogue {self._name}: {text}") from error
-        except SQLAlchemyError as error:
-            raise CatalogueError(f"catalogue {self._name}: {_one_line(error)}") from error
 
 
 def run_row(stage: str, status: str, started: datetime, seconds: float, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -552,7 +456,3 @@ def _iso(time: datetime) -> str:
     if time.tzinfo is None:
         raise ValueError("the time must know its time zone")
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300]

@@ -15,7 +15,8 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError, open_engine
 
 _ROWS = 1000  # that are copied at a time
 _LEFT_OUT = ("leases",)
@@ -62,7 +63,7 @@ def import_catalogue(path: Path, url: str) -> None:
 
 def _copy_tables(source: URL, target: URL) -> None:
     """Copy the rows of all tables, in the order their references ask for, in one transaction on either side."""
-    reading, writing = tables.open_engine(source), tables.open_engine(target)
+    reading, writing = open_engine(source), open_engine(target)
     try:
         reader = reading.connect()
         if reading.dialect.name == "postgresql":

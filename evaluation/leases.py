@@ -22,7 +22,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError, run_row
+from evaluation.catalogue import Catalogue, run_row
+from evaluation.database import CatalogueError
 from evaluation.processes import Process, is_gone, this_process
 
 SECONDS = 60.0
@@ -80,7 +81,7 @@ class Leases:
 
     def take(self, name: str, stage: str, flow_run: str | None = None) -> Lease:
         """Take a lease that nobody holds. Raises ``LeaseError`` with the holder when somebody does."""
-        with self._catalogue.transaction() as connection:
+        with self._catalogue.write() as connection:
             free = {"name": name, "token": 0, "host": "", "process": "", "stage": "", "since": 0.0, "seconds": 0.0}
             _insert_missing(connection, {**free, "expires": 0.0})
             now, before = self._now(connection), _locked(connection, name)
@@ -102,7 +103,7 @@ class Leases:
 
     def renew(self, lease: Lease) -> Lease:
         """Give a sign of life. Raises ``LeaseError`` when the lease was taken over; late is no harm if it was not."""
-        with self._catalogue.transaction() as connection:
+        with self._catalogue.write() as connection:
             _refuse_stale(connection, lease)
             return self._renewed(connection, lease)
 
@@ -112,7 +113,7 @@ class Leases:
 
         Raises ``LeaseError`` when it was taken over before. The block must not write to the catalogue.
         """
-        with self._catalogue.transaction() as connection:
+        with self._catalogue.write() as connection:
             _refuse_stale(connection, lease)
             yield
             self._renewed(connection, lease)
@@ -120,7 +121,7 @@ class Leases:
     def give_back(self, lease: Lease) -> None:
         """End a lease; its token stays known. Nothing happens when it was taken over."""
         mine = (_LEASES.c.name == lease.name) & (_LEASES.c.token == lease.token)
-        with self._catalogue.transaction() as connection:
+        with self._catalogue.write() as connection:
             if lease.name.startswith(_RUN):
                 connection.execute(sa.delete(_LEASES).where(mine))
             else:
@@ -154,17 +155,17 @@ class Leases:
 
     def now(self) -> float:
         """Return the database's time, in seconds since 1970."""
-        with self._catalogue.transaction(writes=False) as connection:
+        with self._catalogue.read() as connection:
             return self._now(connection)
 
     def held(self) -> list[Lease]:
         """Return the leases that were not given back, dead or alive, the oldest first."""
-        with self._catalogue.transaction(writes=False) as connection:
+        with self._catalogue.read() as connection:
             return _held(connection)
 
     def dead(self) -> list[Lease]:
         """Return those of ``held`` whose holder gave no sign of life in time, or is known to have ended."""
-        with self._catalogue.transaction(writes=False) as connection:
+        with self._catalogue.read() as connection:
             now = self._now(connection)
             return [lease for lease in _held(connection) if self._is_dead(lease, now)]
 
@@ -175,7 +176,7 @@ class Leases:
     def end_dead_runs(self) -> list[Lease]:
         """Write the runs whose lease nobody keeps alive into the log as crashed, once each; return their leases."""
         ended = []
-        with self._catalogue.transaction() as connection:
+        with self._catalogue.write() as connection:
             now = self._now(connection)
             wanted = sa.select(_LEASES).where(_LEASES.c.name.startswith(_RUN)).with_for_update()
             for row in connection.execute(wanted).mappings().all():

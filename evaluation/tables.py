@@ -1,17 +1,12 @@
-"""The tables of the catalogue, and the engine that opens them in SQLite or PostgreSQL."""
+"""The tables of the catalogue."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine
 
 # Counted up when an older specmine could no longer work with the tables. A table that is new is simply added to a
 # catalogue that lacks it: older ones do not look at it.
 SCHEMA_VERSION = 1
-BUSY_SECONDS = 10.0  # how long a writer waits for another before it gives up
 
 METADATA = sa.MetaData()
 schema_version = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, nullable=False))
@@ -132,34 +127,3 @@ done = sa.Table(
     sa.Column("flow_run", sa.Text, nullable=False),
     sa.Column("time", sa.Text, nullable=False, index=True),
 )
-
-
-def open_engine(url: URL, wait: float = BUSY_SECONDS) -> Engine:
-    """Return an engine for a database URL; nothing is connected yet. ``wait`` is in seconds, for a lock or an answer.
-
-    Raises ``ImportError`` where the database's driver is not installed and ``ArgumentError`` for an unknown database.
-    """
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() != "sqlite":
-        # PostgreSQL's least is 2 seconds. Errors name no parameters: queries are confidential.
-        arguments = {"connect_timeout": max(2, round(wait))}
-        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": wait})
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # the driver's own implicit BEGIN would come too late; see _begin_sqlite
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot wait for another writer: it fails at once. So writers take
-    # the lock when they begin, where waiting works.
-    writes = connection.get_execution_options().get("specmine_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

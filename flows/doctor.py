@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from evaluation.catalogue import CatalogueError
+from evaluation.database import CatalogueError
 from flows.checks import index, machine, orchestration, readers
 from flows.checks.check import Check
 from flows.settings import Settings

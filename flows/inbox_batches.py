@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluation.catalogue import CatalogueError
+from evaluation.database import CatalogueError
 from flows import stages
 from flows.settings import Settings
 from flows.stages import Tell

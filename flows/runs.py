@@ -14,7 +14,7 @@ from prefect import get_client, get_run_logger
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import PrefectException
 
-from evaluation.catalogue import CatalogueError
+from evaluation.database import CatalogueError
 from flows import artifacts
 from flows.pace import Pace
 from flows.prefect_api import configured_api

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from dashboard.search_log import as_logged
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError
 from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.searches import CONFIRMED, WRONG, Place, feedback, normalise_query
 from flows import stages

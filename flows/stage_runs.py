@@ -10,7 +10,8 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError
 from evaluation.leases import Lease, Leases
 from flows.logs import run_logged
 from flows.prefect_api import configured_api

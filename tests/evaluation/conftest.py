@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from chunking.document import Chunk
 from evaluation import tables
 from evaluation.catalogue import Catalogue
+from evaluation.database import open_engine
 from tests.evaluation.postgres import programs, server
 
 MakeChunk = Callable[..., Chunk]
@@ -39,7 +40,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     url = request.getfixturevalue("postgres")
     yield url
-    engine = tables.open_engine(sa.make_url(url))
+    engine = open_engine(sa.make_url(url))
     tables.METADATA.drop_all(engine)
     engine.dispose()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError, Imported
+from evaluation import database, tables
+from evaluation.catalogue import Catalogue, Imported
+from evaluation.database import CatalogueError
 from evaluation.judgements import Judgement, Query
 
 Write = Callable[[str, str], Path]
@@ -163,7 +164,7 @@ def test_a_catalogue_is_found_again_and_another_version_refused(url: str) -> Non
     first.import_split("train", QUERIES, JUDGEMENTS)
     again = Catalogue(url)
     assert again.judgements("train") == JUDGEMENTS
-    with again._write() as connection:
+    with again.write() as connection:
         connection.execute(sa.update(tables.schema_version).values(version=99))
     with pytest.raises(CatalogueError, match=r"has schema version 99, but this specmine reads 1: use"):
         Catalogue(url)
@@ -200,7 +201,7 @@ def test_threads_may_share_a_catalogue(catalogue: Catalogue) -> None:
 
 
 def test_a_locked_database_is_one_line_and_readers_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     path = tmp_path / "c.sqlite"
     catalogue = Catalogue(f"sqlite:///{path}")
     catalogue.import_split("train", QUERIES, JUDGEMENTS)
@@ -219,10 +220,10 @@ def test_a_locked_database_is_one_line_and_readers_do_not_wait(tmp_path: Path, m
 
 def test_sqlite_keeps_foreign_keys_and_writes_ahead(tmp_path: Path) -> None:
     catalogue = Catalogue(f"sqlite:///{tmp_path}/c.sqlite")
-    with catalogue._read() as connection:
+    with catalogue.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-    with pytest.raises(CatalogueError), catalogue._write() as connection:
+    with pytest.raises(CatalogueError), catalogue.write() as connection:
         connection.execute(sa.insert(tables.judgements).values(query="absent", document="d", grade=1))
 
 

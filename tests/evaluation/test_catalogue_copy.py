@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
 from evaluation.catalogue_copy import export_catalogue, import_catalogue
+from evaluation.database import CatalogueError, open_engine
 from evaluation.judgements import Judgement, Query
 from evaluation.leases import Leases
 
@@ -29,7 +30,7 @@ def fill(catalogue: Catalogue) -> None:
 
 
 def rows_of(url: str) -> dict[str, list[dict[str, Any]]]:
-    engine = tables.open_engine(sa.make_url(url))
+    engine = open_engine(sa.make_url(url))
     with engine.connect() as connection:
         found = {
             table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
@@ -44,7 +45,7 @@ def emptied(url: str, tmp_path: Path) -> str:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return f"sqlite:///{tmp_path}/other.sqlite"
-    engine = tables.open_engine(parsed)
+    engine = open_engine(parsed)
     tables.METADATA.drop_all(engine)
     engine.dispose()
     return url

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError
 from evaluation.judgements import Judgement, Query
 from evaluation.searches import Search, Shown
 
@@ -68,7 +69,7 @@ def test_what_is_older_than_is_kept_is_forgotten(catalogue: Catalogue) -> None:
         catalogue.record_search(searched(f"{days}", days), 365)
     catalogue.record_search(replace(searched("new"), time=at(0.001)), 6)
     assert [search.id for search in catalogue.searches()] == ["0", "new", "5.9"]
-    with catalogue._read() as connection:  # three searches of three passages each
+    with catalogue.read() as connection:  # three searches of three passages each
         assert connection.scalar(sa.select(sa.func.count()).select_from(tables.shown)) == 9
     assert catalogue.forget_searches(5) == 1
     catalogue.record_search(searched("never"), 0)
@@ -105,7 +106,7 @@ def test_an_error_does_not_tell_the_query(catalogue: Catalogue) -> None:
 def test_a_catalogue_of_before_there_was_a_log_gets_one(url: str) -> None:
     before = Catalogue(url)
     before.import_split("train", [Query("q", "text", "train")], [Judgement("q", "d")])
-    with before._write() as connection:
+    with before.write() as connection:
         tables.shown.drop(connection)
         tables.searches.drop(connection)
     before.close()

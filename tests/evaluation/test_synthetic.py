@@ -5,7 +5,8 @@ import pytest
 import sqlalchemy as sa
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, CatalogueError
+from evaluation.catalogue import Catalogue
+from evaluation.database import CatalogueError, open_engine
 from evaluation.judgements import SYNTHETIC, Judgement, Query, synthetic_id
 from evaluation.synthetic import Generated, SyntheticQuery
 
@@ -71,7 +72,7 @@ def test_no_synthetic_query_can_become_one_that_measures(catalogue: Catalogue, u
     with pytest.raises(ValueError, match="split must be one of train, dev, test, guard"):
         catalogue.record_measures("r0001", SYNTHETIC, {})
     # Whoever moves one by SQL makes the split unreadable, not the measure wrong.
-    engine = tables.open_engine(sa.make_url(url))
+    engine = open_engine(sa.make_url(url))
     with engine.begin() as connection:
         connection.execute(sa.update(tables.queries).values(split="dev"))
     engine.dispose()
@@ -84,7 +85,7 @@ def test_a_catalogue_of_before_gets_the_new_tables(tmp_path: Path) -> None:
     book = Catalogue(url)
     book.import_split("train", [Query("t", "Kept?", "train")], [])
     book.close()
-    engine = tables.open_engine(sa.make_url(url))
+    engine = open_engine(sa.make_url(url))
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE synthetic_queries")
         connection.exec_driver_sql("DROP TABLE generated")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.catalogue import CatalogueError
+from evaluation.database import CatalogueError
 from indexing.home import LockedHomeError, SpecmineError
 
 
