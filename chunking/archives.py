@@ -24,7 +24,7 @@ def open_archive(path: Path, limits: ReadLimits) -> zipfile.ZipFile:
         raise UnreadableError("encrypted with a password, or of a format older than 2007: save it anew without")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # the last for versions not known to it
         if head[:2] == b"PK":
             raise UnreadableError(f"damaged ZIP file: {error}") from None
         raise UnreadableError(f"not a ZIP file: it begins with {ascii(head)[1:]}") from None

@@ -47,7 +47,7 @@ def read_reqifz(path: Path, document_id: str, limits: ReadLimits) -> Document:
         for name in names:
             try:
                 data = archive.read(name)
-            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:  # the last: a method not known to it
                 raise UnreadableError(f"damaged ZIP file: {error}") from None
             titles.append(_write(writer, data))
     return writer.document(path, document_id, titles[0] if len(titles) == 1 else "", "reqif")

@@ -101,7 +101,7 @@ class WordNumbers:
 def _numbering_part(word: WordDocument) -> Any:
     try:
         return word.part.numbering_part
-    except (KeyError, NotImplementedError):  # a document without lists
+    except (KeyError, NotImplementedError):  # a document without lists: python-docx raises either
         return None
 
 

@@ -21,8 +21,6 @@ from indexing import embedding
 from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import (
     GenerationEncoder,
-    IndexedDocument,
-    read_documents,
     read_generation,
     vectors_file,
 )
@@ -39,24 +37,16 @@ from indexing.releases import Release, current, publish, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import MINILM, WORDLLAMA
+from tests.indexing.small import SETTINGS, documents_of
 
 pytestmark = pytest.mark.models
 
-SETTINGS = IndexSettings(encoders=(WORDLLAMA,), cross_encoder=None)
 SMALL = replace(SETTINGS, chunking=ChunkSettings(max_tokens=40))
 SMALLER = replace(SETTINGS, chunking=ChunkSettings(max_tokens=32))
 
 
 def silent(stage: str, done: int, total: int) -> None:
     pass
-
-
-@pytest.fixture
-def prepared(home: Home, models_home: Home) -> Home:
-    fetch(WORDLLAMA.source, models_home)
-    home.root.mkdir(parents=True, exist_ok=True)
-    (home.root / "models").symlink_to(models_home.models.resolve())
-    return home
 
 
 def write(folder: Path, number: int, clauses: int = 9, unit: str = "newtons") -> None:
@@ -72,11 +62,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(4):
         write(folder, number)
     return folder
-
-
-def documents_of(home: Home) -> dict[str, IndexedDocument]:
-    release = served(home)
-    return read_documents(home, release.generation, release.content)
 
 
 def texts_of(home: Home, settings: IndexSettings = SETTINGS) -> set[str]:
