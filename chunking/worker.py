@@ -76,11 +76,15 @@ class Read:
 
 @dataclass(frozen=True)
 class Unread:
-    """A document that could not be read, with the reason and, where known, the page."""
+    """A document that could not be read, with the reason and, where known, the page.
+
+    ``passing``: the reason was the machine's at that time; the same bytes may be read at another.
+    """
 
     job: Job
     reason: str
     page: int | None = None
+    passing: bool = False
 
 
 # -- the parent's side -----------------------------------------------------------------------------------------------
@@ -98,8 +102,9 @@ def read_and_chunk_all(
     """Read, cut and store every job, the largest file first; yield one result for each, as they are done.
 
     Without tokenizers the documents are read and stored, but not cut.
-    Raises ValueError if ``workers`` is below 1, and RuntimeError where no worker can be started (a tokenizer file that
-    cannot be read, for one). Closing the iterator ends the workers.
+    Raises ValueError if ``workers`` is below 1, RuntimeError where no worker can be started (a tokenizer file that
+    cannot be read, for one), and OSError where what was read cannot be written: the disk is full. Closing the iterator
+    ends the workers.
     """
     if workers < 1:
         raise ValueError(f"workers must be 1 or more, not {workers}")
@@ -177,10 +182,12 @@ class _Process:
             "pictures": job.pictures,
         }
         answer = self._ask(process, message, self._seconds)
-        if isinstance(answer, str):
-            return Unread(job, answer, self._page)
+        if isinstance(answer, _Ending):
+            return Unread(job, answer.reason, self._page, answer.passing)
         if answer["retired"]:
             self.end()
+        if "unwritten" in answer:
+            raise OSError(*answer["unwritten"], str(job.directory))
         if "reason" in answer:
             return Unread(job, answer["reason"], answer["page"])
         totals = answer["totals"]
@@ -228,12 +235,15 @@ class _Process:
             )
         self._buffer = b""
         answer = self._ask(process, self._settings, _START_SECONDS)
-        if isinstance(answer, str) or "reason" in answer:
-            raise RuntimeError(f"no reader process: {answer if isinstance(answer, str) else answer['reason']}")
+        if isinstance(answer, _Ending) or "reason" in answer:
+            reason = answer.reason if isinstance(answer, _Ending) else answer["reason"]
+            raise RuntimeError(f"no reader process: {reason}")
         return process
 
-    def _ask(self, process: subprocess.Popen[bytes], message: dict[str, Any], seconds: float) -> dict[str, Any] | str:
-        """Send a line and wait for the answer; if none comes, end the process and return the reason."""
+    def _ask(
+        self, process: subprocess.Popen[bytes], message: dict[str, Any], seconds: float
+    ) -> dict[str, Any] | _Ending:
+        """Send a line and wait for the answer; if none comes, end the process and return how it ended."""
         send, receive = _pipes(process)
         self._page = None
         try:
@@ -245,7 +255,7 @@ class _Process:
         except TimeoutError as error:
             process.kill()
             self.end()
-            return str(error)
+            return _Ending(str(error), passing=not isinstance(error, _TooLongError))
         if not line:
             return _ending(self.end(), self._settings["limits"]["memory_mb"])
         answer: dict[str, Any] = json.loads(line)
@@ -268,7 +278,7 @@ class _Process:
                     self._page = int(line.removeprefix(_PAGE)) or None
                 ready = selector.select(_LOOK_EVERY)
                 if _processor_seconds(pid) - used > seconds:
-                    raise TimeoutError(f"took more than {seconds:g} seconds of processor time")
+                    raise _TooLongError(f"took more than {seconds:g} seconds of processor time")
                 if time.monotonic() - began > _WAITING * seconds:
                     raise TimeoutError(f"took longer than {_WAITING * seconds:g} seconds")
                 if not ready:
@@ -297,15 +307,28 @@ def _import_path() -> str:
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
 
 
-def _ending(code: int, memory_mb: int) -> str:
+@dataclass(frozen=True)
+class _Ending:
+    """Why a process gave no answer; ``passing`` as in ``Unread``."""
+
+    reason: str
+    passing: bool = False
+
+
+class _TooLongError(TimeoutError):
+    """A document took more processor time than it may."""
+
+
+def _ending(code: int, memory_mb: int) -> _Ending:
     """Tell why a process ended, by its exit code or minus the signal."""
     if code == -signal.SIGABRT:  # how pdfium and all C++ and Rust end where no memory is left
-        return f"needs more than {memory_mb} MB of memory, most likely: the reader process gave up (SIGABRT)"
+        return _Ending(f"needs more than {memory_mb} MB of memory, most likely: the reader process gave up (SIGABRT)")
     if code == -signal.SIGKILL:
-        return "the reader process was killed (SIGKILL), by the system if that was short of memory"
+        reason = "the reader process was killed (SIGKILL), by the system if that was short of memory"
+        return _Ending(reason, passing=True)
     if code < 0:
-        return f"the reader process crashed ({signal.Signals(-code).name})"
-    return f"the reader process ended with exit code {code}"
+        return _Ending(f"the reader process crashed ({signal.Signals(-code).name})")
+    return _Ending(f"the reader process ended with exit code {code}")
 
 
 # -- the worker's side -----------------------------------------------------------------------------------------------
@@ -389,7 +412,10 @@ def _read_and_chunk(
         chunks = chunk(document, settings, counter) if counter else []
         if counter and not chunks:
             raise UnreadableError("no text that could be cut into chunks")
-        save(job.directory, document, chunks)
+        try:
+            save(job.directory, document, chunks)
+        except OSError as error:  # no fault of the document
+            return {"unwritten": [error.errno, error.strerror]}
         if job.pictures and document.metadata.get("format") == "pdf":
             from chunking.pdf_pictures import draw_pages
 

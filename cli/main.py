@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -113,6 +114,9 @@ def _told(error: Exception) -> tuple[str, str | None]:
     line = " ".join(str(error).split())
     if isinstance(error, SpecmineError | CatalogueError | UnreadableError):
         return line, None
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" for {error.filename}" if error.filename else ""
+        return f"the disk is full{place}: make room and run the same command again; what was done is kept", None
     return f"unexpected {type(error).__name__}: {line[:500]}", "--debug shows the traceback"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from indexing.generations import (
     fingerprint_of,
     read_generation,
 )
-from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
@@ -102,12 +105,10 @@ def read_and_keep(
     """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
 
     ``hashes`` holds the SHA-256 of each file, ``roots`` the folder that a file must truly lie in, where known.
-    Returns the documents, and those that could not be read.
+    Returns the documents, and those that could not be read. Raises OSError where what was read cannot be written.
     """
     keys = {name: document_key(name, hashes[name], generation) for name in sources}
     missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
-    incoming = home.documents / "incoming.partial"
-    jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
     chunking = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
     reader = reader_of(settings)
@@ -115,13 +116,14 @@ def read_and_keep(
     done = len(sources) - len(missing)
     tell("reading", done, len(sources))
     work = Work(READING)
-    with work.timed(0):
+    with work.timed(0), _incoming(home) as incoming:
+        jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
         for outcome in read_and_chunk_all(
             jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
         ):
             name = outcome.job.document_id
             if isinstance(outcome, Unread):
-                tried = trial(settings, reader, hashes[name])
+                tried = "" if outcome.passing else trial(settings, reader, hashes[name])
                 unread.append(
                     Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
                 )
@@ -143,6 +145,19 @@ def read_and_keep(
         if name not in failed
     }
     return documents, unread
+
+
+@contextmanager
+def _incoming(home: Home) -> Iterator[Path]:
+    """Yield where readers put what they make, a folder for this reading alone, and remove it.
+
+    Readers of a run that was killed may live on for a moment, and a re-index reads beside an ingest.
+    """
+    folder = home.documents / f"incoming-{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}"
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: int | str) -> None:

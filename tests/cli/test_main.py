@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -169,6 +170,20 @@ def test_an_unexpected_error_hints_at_the_traceback(specmine: Run, somewhere: Pa
     assert one_object(output)["hint"] == "--debug shows the traceback"
     assert "Traceback" not in errors
     assert "Traceback" in specmine("releases", "--json", "--debug")[2]
+
+
+def test_a_full_disk_is_one_line(specmine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/vectors")
+
+    monkeypatch.setattr(releases, "list_all", full)
+    status, output, _ = specmine("releases", "--json")
+    assert status == 1
+    assert one_object(output) == {
+        "error": "the disk is full for /somewhere/vectors: make room and run the same command again; "
+        "what was done is kept",
+        "hint": None,
+    }
 
 
 def test_an_interruption_is_reported(specmine: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from chunking.limits import ReadLimits
 from chunking.ocr import OcrSettings
 from chunking.reading_settings import ReadingSettings
 from chunking.splitters import ChunkSettings
+from chunking.worker import Job, Unread
 from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import reading as reading_module
@@ -129,6 +131,24 @@ def test_what_was_refused_is_read_again_when_the_limits_change(prepared: Home, f
     assert [entry.reason for entry in refused.quarantine] == ["3 pages, more than the limit of 2"]
     assert ingest([folder], prepared, narrow).quarantine == tuple(read_quarantine(prepared).values())
     assert counts(ingest([folder], prepared, SETTINGS)) == (1, 2, 0, 0)
+
+
+def test_what_the_machine_could_not_read_is_tried_again_the_next_time(
+    prepared: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(jobs: list[Job], *_: object, **__: object) -> Iterator[Unread]:
+        yield from (Unread(job, "the reader process was killed", passing=True) for job in jobs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading_module, "read_and_chunk_all", killed)
+        assert counts(ingest([folder], prepared, SETTINGS)) == (0, 0, 0, 2)
+    assert counts(ingest([folder], prepared, SETTINGS)) == (2, 0, 0, 0)
+
+
+def test_nothing_partial_is_left(prepared: Home, folder: Path) -> None:
+    (folder / "broken.pdf").write_bytes(b"no PDF")
+    assert counts(ingest([folder], prepared, SETTINGS)) == (2, 0, 0, 1)
+    assert list(prepared.root.rglob("*.partial")) == []
 
 
 def test_an_unreadable_new_state_leaves_the_old_one_served(prepared: Home, folder: Path) -> None:
