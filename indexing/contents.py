@@ -6,12 +6,13 @@ more vector. They are made of the vectors and norms that are kept: nothing is em
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from chunking.stored import load_chunks
 from indexing.bm25 import document_vector
+from indexing.costs import WRITING, writing_units
 from indexing.embedding import Progress
 from indexing.generations import (
     Generation,
@@ -49,9 +50,9 @@ def write_content(
     ``geometries`` are those of the release that will name it, by encoder.
     """
     content = next_content(home, generation.id)
-    store, work = open_store(home, generation, settings.qdrant), Work("writing")
-    with work.timed(sum(entry.chunks for entry in added.values())):
-        store.write(content, base, _batches(home, generation, added, tell, geometries or {}), replaced)
+    store, work = open_store(home, generation, settings.qdrant), Work(WRITING)
+    with work.timed(0):
+        store.write(content, base, _counted(_batches(home, generation, added, tell, geometries or {}), work), replaced)
     if base is None:  # what is copied from a base tells nothing of a passage
         record(home, work)
     return content
@@ -145,6 +146,15 @@ def _batches(
         yield PointBatch(chunks, dense, [document_vector(chunk.encoder_text) for chunk in chunks])
         done += len(chunks)
         tell("writing", done, total)
+
+
+def _counted(batches: Iterable[PointBatch], work: Work) -> Iterator[PointBatch]:
+    """Count as work what is written."""
+    for batch in batches:
+        characters = sum(len(chunk.encoder_text) for chunk in batch.chunks)
+        values = sum(rows.shape[1] for rows in batch.dense.values())
+        work.units += writing_units(len(batch.chunks), characters, values)
+        yield batch
 
 
 def keep_recent(home: Home, generation: Generation, settings: IndexSettings, content: int, base: int | None) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from chunking.document import Chunk
 from chunking.stored import load_chunks
+from indexing.costs import EMBEDDING, LOADING, VECTORS
 from indexing.encoders import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
@@ -28,8 +30,8 @@ _TEXTS_PER_BATCH = 2000
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
 
-Batch = list[tuple[str, list[str]]]
-"""Documents (by id) with the texts of their chunks."""
+Batch = list[tuple[str, list[Chunk]]]
+"""Documents (by id) with their chunks."""
 
 _Known = tuple[np.ndarray, float | None]
 """A vector and its norm, None where that was not kept."""
@@ -66,13 +68,13 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
         missing = {name: key for name, key in keys.items() if not norms_file(home, encoder.fingerprint, key).exists()}
         if not missing:
             continue
-        loaded, work = load_encoder(encoder, home), Work("embedding", encoder.fingerprint)
+        loaded, work = load_encoder(encoder, home), Work(EMBEDDING, encoder.fingerprint)
         for number, key in enumerate(missing.values(), start=1):
-            texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
-            with work.timed(sum(map(len, texts))):
-                norms = loaded.embed_with_norms(texts)[1]
+            chunks = load_chunks(document_folder(home, key))
+            with work.timed(sum(chunk.tokens for chunk in chunks)):
+                norms = loaded.embed_with_norms([chunk.encoder_text for chunk in chunks])[1]
             _save(norms_file(home, encoder.fingerprint, key), norms)
-            embedded += len(texts)
+            embedded += len(chunks)
             tell(f"norms of {encoder.spec.name}", number, len(missing))
         record(home, work)
         gc.collect()
@@ -86,18 +88,29 @@ def _embed_with(
     stage = f"embedding with {encoder.spec.name}"
     total = sum(read_json(document_folder(home, key) / MANIFEST)["chunks"] for key in keys.values())
     done = embedded = 0
-    whole, embedding = Work("vectors", encoder.fingerprint), Work("embedding", encoder.fingerprint)
+    whole = Work(VECTORS)
+    loading, embedding = (Work(stage, encoder.fingerprint) for stage in (LOADING, EMBEDDING))
     with whole.timed(total):
         for batch in _batches(home, keys):
-            known = _known_vectors(home, encoder.fingerprint, old_keys, batch)
-            texts = list(dict.fromkeys(text for _, part in batch for text in part if _digest(text) not in known))
+            known, compared = _known_vectors(home, encoder.fingerprint, old_keys, batch)
+            whole.units += compared
+            new = {
+                chunk.encoder_text: chunk.tokens
+                for _, part in batch
+                for chunk in part
+                if _digest(chunk.encoder_text) not in known
+            }
+            texts = list(new)
             if texts:
-                with embedding.timed(sum(map(len, texts))):
-                    loaded = loaded or load_encoder(encoder, home)
+                if loaded is None:
+                    with loading.timed(1):
+                        loaded = load_encoder(encoder, home)
+                with embedding.timed(sum(new.values())):
                     fresh, lengths = loaded.embed_with_norms(texts, _counting_from(done, stage, total, tell))
                 known.update(zip(map(_digest, texts), zip(fresh, lengths.tolist(), strict=True), strict=True))
             for name, part in batch:
-                rows, norms = zip(*(known[_digest(text)] for text in part), strict=True) if part else ((), ())
+                found = (known[_digest(chunk.encoder_text)] for chunk in part)
+                rows, norms = zip(*found, strict=True) if part else ((), ())
                 matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
                 if None not in norms:
                     _save(norms_file(home, encoder.fingerprint, keys[name]), np.array(norms))
@@ -106,8 +119,8 @@ def _embed_with(
             embedded += len(texts)
             log_event("batch embedded", encoder=encoder.spec.name, passages=len(texts), done=done, total=total)
             tell(stage, done, total)
-    record(home, embedding)
-    record(home, whole.without(embedding))
+    for work in (loading, embedding, whole.without(embedding).without(loading)):
+        record(home, work)
     return embedded
 
 
@@ -127,9 +140,9 @@ def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
     batch: Batch = []
     size = 0
     for name, key in keys.items():
-        texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
-        batch.append((name, texts))
-        size += len(texts)
+        chunks = load_chunks(document_folder(home, key))
+        batch.append((name, chunks))
+        size += len(chunks)
         if size >= _TEXTS_PER_BATCH:
             yield batch
             batch, size = [], 0
@@ -137,11 +150,17 @@ def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
         yield batch
 
 
-def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch) -> dict[bytes, _Known]:
-    """Return the vectors and norms, by digest of their text, of what the batch's documents were before."""
+def _known_vectors(
+    home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch
+) -> tuple[dict[bytes, _Known], int]:
+    """Return the vectors and norms, by digest of their text, of what the batch's documents were before.
+
+    The second is how many passages were looked at for that.
+    """
     known: dict[bytes, _Known] = {}
+    compared = 0
     for name, part in batch:
-        wanted = set(map(_digest, part))
+        wanted = {_digest(chunk.encoder_text) for chunk in part}
         for key in old_keys.get(name, ()):
             if wanted <= known.keys():
                 break
@@ -151,7 +170,8 @@ def _known_vectors(home: Home, fingerprint: str, old_keys: EarlierKeys, batch: B
                 has_norms = norms_file(home, fingerprint, key).exists()
                 norms = load_norms(home, fingerprint, key).tolist() if has_norms else [None] * len(vectors)
                 known.update(zip(map(_digest, texts), zip(vectors, norms, strict=True), strict=True))
-    return known
+                compared += len(texts)
+    return known, compared
 
 
 def _digest(text: str) -> bytes:

@@ -1,7 +1,7 @@
 """What work takes on this installation: measured at every ingest and re-index, and read by the plan of the next one.
 
-``measured/rates.jsonl`` below the home has one line for each stage of each run. A stage counts what it takes its time
-for: characters of text that are read, cut or embedded, passages that are written or checked.
+``measured/rates.jsonl`` below the home has one line for each stage of each run. What a stage counts stands in
+``indexing.costs``.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from indexing.costs import COMPARABLE, READING, UNITS
 from indexing.home import Home
 
 _FILE = "rates.jsonl"
-READING = "reading"
-"""The stage that other processes do."""
 _LATEST = 50  # measurements of a stage that are looked at: what was long ago was perhaps another machine
 _LARGEST = 5  # of them count: a small one tells how long it takes to begin
 
@@ -29,11 +28,11 @@ _LARGEST = 5  # of them count: a small one tells how long it takes to begin
 class Work:
     """A stage while it is measured: how many ``units`` were done, in how many seconds of all processors and of a clock.
 
-    ``encoder`` is the fingerprint of the encoder that did it, empty where none did.
+    ``by`` names what did it, where its time depends on that: an encoder's fingerprint, a splitter.
     """
 
     stage: str
-    encoder: str = ""
+    by: str = ""
     units: float = 0.0
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -52,7 +51,7 @@ class Work:
     def without(self, part: Work) -> Work:
         """Return this work without the time of a part of it."""
         cpu, wall = self.cpu_seconds - part.cpu_seconds, self.wall_seconds - part.wall_seconds
-        return Work(self.stage, self.encoder, self.units, max(0.0, cpu), max(0.0, wall))
+        return Work(self.stage, self.by, self.units, max(0.0, cpu), max(0.0, wall))
 
 
 @dataclass(frozen=True)
@@ -68,24 +67,54 @@ class Rate:
     measured: int
 
 
+Rates = Mapping[tuple[str, str | None], Rate]
+"""Rates by stage and what did it."""
+
+
 def record(home: Home, work: Work) -> None:
     """Keep what a stage took; nothing where it had nothing to do."""
     if work.units <= 0:
         return
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    line = {"time": moment, **asdict(work), "megabytes": peak_megabytes(children=work.stage == READING)}
+    unit, megabytes = UNITS[work.stage], peak_megabytes(children=work.stage == READING)
+    line = {"time": moment, "process": os.getpid(), **asdict(work), "unit": unit, "megabytes": megabytes}
     append(home, _FILE, line)
 
 
-def rates(home: Home) -> dict[tuple[str, str], Rate]:
-    """Return the rates by stage and encoder, of the largest among the latest measurements of each."""
-    by_stage: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def rates(home: Home) -> Rates:
+    """Return the rates by stage and what did it, of the largest among the latest measurements of each.
+
+    Stages that are ``COMPARABLE`` have one more, of all that did it, under the stage and None.
+    """
+    found: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for line in lines(home, _FILE):
-        by_stage.setdefault((line["stage"], line["encoder"]), []).append(line)
+        if line.get("unit") == UNITS.get(line["stage"]):
+            for key in [line["by"], *([None] if line["stage"] in COMPARABLE else [])]:
+                found.setdefault((line["stage"], key), []).append(line)
     return {
-        key: _mean(sorted(found[-_LATEST:], key=lambda line: line["units"])[-_LARGEST:])
-        for key, found in by_stage.items()
+        key: _mean(sorted(measured[-_LATEST:], key=lambda line: line["units"])[-_LARGEST:])
+        for key, measured in found.items()
     }
+
+
+def rate_of(known: Rates, stage: str, by: str) -> Rate | None:
+    """Return the rate of a stage by what does it, or by anything where that is comparable; None where neither is."""
+    return known.get((stage, by)) or known.get((stage, None))
+
+
+def measurements(home: Home) -> int:
+    """Return how many measurements there are; ``measured_after`` returns those that came since."""
+    return len(lines(home, _FILE))
+
+
+def measured_after(home: Home, count: int) -> list[Work]:
+    """Return what this process measured after the first ``count`` measurements, in order."""
+    names = [field.name for field in fields(Work)]
+    return [
+        Work(**{name: line[name] for name in names})
+        for line in lines(home, _FILE)[count:]
+        if line.get("process") == os.getpid()
+    ]
 
 
 def _mean(found: list[dict[str, Any]]) -> Rate:

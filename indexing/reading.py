@@ -15,6 +15,7 @@ from chunking.ocr import version as ocr_version
 from chunking.splitters import ChunkSettings
 from chunking.stored import text_bytes
 from chunking.worker import Job, Read, Unread, read_and_chunk_all
+from indexing.costs import READING
 from indexing.embedding import Progress
 from indexing.generations import (
     Generation,
@@ -28,7 +29,7 @@ from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whol
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
 from indexing.quarantine import Quarantined
-from indexing.rates import READING, Work, record
+from indexing.rates import Work, record
 from indexing.releases import current
 from indexing.settings import IndexSettings
 from indexing.specs import EncoderSpec

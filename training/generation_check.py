@@ -7,9 +7,11 @@ from evaluation.catalogue import Catalogue
 from evaluation.judgements import Query, follow_renames
 from evaluation.measures import Measures, measure, over
 from evaluation.projection import project
+from indexing.costs import JUDGING, judged_by, judging_units
 from indexing.embedding import Progress
 from indexing.generations import present_names
 from indexing.home import Home
+from indexing.rates import Work, record
 from indexing.reindexing.reindex import Judge, Judged
 from indexing.reindexing.settings import ReindexSettings
 from indexing.releases import Release
@@ -68,14 +70,21 @@ def _measured(
     """Return the measures of a release, None where it answers none of the queries."""
     if not queries:
         return None
-    searcher = Searcher.open(home, index, release)
-    try:
-        judgements = follow_renames(catalogue.judgements(split), present_names(searcher.documents))
-        chunks = searcher.chunks.of_documents(judgement.document for judgement in judgements)
-        projection = project(judgements, map(as_shown, chunks), searcher.document_text)
-        if not projection.units:
-            return None
-        texts = {query.id: query.text for query in queries if query.id in projection.units}
-        return measure(served_run(searcher, texts, progress), projection)
-    finally:
-        searcher.close()
+    judging = Work(JUDGING)
+    with judging.timed(0):
+        searcher = Searcher.open(home, index, release)
+        try:
+            judgements = follow_renames(catalogue.judgements(split), present_names(searcher.documents))
+            chunks = searcher.chunks.of_documents(judgement.document for judgement in judgements)
+            projection = project(judgements, map(as_shown, chunks), searcher.document_text)
+            if not projection.units:
+                return None
+            texts = {query.id: query.text for query in queries if query.id in projection.units}
+            measures = measure(served_run(searcher, texts, progress), projection)
+        finally:
+            searcher.close()
+    encoders = searcher.generation.encoders
+    judging.by = judged_by([part.fingerprint for part in encoders], release.reranker)
+    judging.units = judging_units(len(texts), len(encoders))
+    record(home, judging)
+    return measures

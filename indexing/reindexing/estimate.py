@@ -6,25 +6,33 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from indexing.embedding import load_encoder
-from indexing.generations import (
-    Generation,
-    document_folder,
-    norms_file,
-    read_documents,
-    read_generation,
-    vectors_file,
+from indexing.costs import (
+    CHECKING,
+    CUTTING,
+    EMBEDDING,
+    JUDGING,
+    LOADING,
+    READING,
+    VECTORS,
+    WRITING,
+    checking_units,
+    judged_by,
+    judging_units,
+    writing_units,
 )
+from indexing.embedding import load_encoder
+from indexing.generations import Generation, read_documents, read_generation
 from indexing.home import Home
 from indexing.models import encoder_fingerprint
-from indexing.rates import READING, Rate, Work, append, cpu_seconds, lines, peak_megabytes, rates, record
+from indexing.rates import Work, append, lines, rate_of, rates, record
 from indexing.reading import plan_generation
+from indexing.reindexing.meter import COMPARED, MEGABYTE, Stage, Taken, bytes_in, stage_names
 from indexing.reindexing.settings import ReindexSettings
 from indexing.reindexing.work import ReindexWork, work_of
 from indexing.releases import Release, served
@@ -33,22 +41,7 @@ from indexing.settings import IndexSettings
 _FILE = "estimates.jsonl"
 _TRIAL_SECONDS = 3.0  # of an encoder that was never measured here
 _TRIAL_TEXTS = 8  # at a time
-_BLOCK = 512  # bytes in which the file system counts (stat(2))
-_MEGABYTE = 1_000_000
 _GIGABYTE = 1_000_000_000
-COMPARED = ("cpu_seconds", "wall_seconds", "memory_megabytes", "disk_megabytes")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the estimate: so many units, at a rate that was measured so often."""
-
-    stage: str
-    encoder: str
-    units: float
-    cpu_seconds: float
-    wall_seconds: float
-    measured: int
 
 
 @dataclass(frozen=True)
@@ -70,10 +63,7 @@ class Estimate:
     def as_json(self) -> dict[str, Any]:
         """Return the estimate as JSON-able values."""
         sums = {name: round(getattr(self, name), 1) for name in COMPARED}
-        stages = [
-            {**asdict(part), **{name: round(getattr(part, name), 2) for name in ("units", *COMPARED[:2])}}
-            for part in self.stages
-        ]
+        stages = [part.as_json() for part in self.stages]
         money = {"money": {name: round(value, 4) for name, value in self.money.items()}} if self.money else {}
         return {**sums, **money, "stages": stages, "unmeasured": list(self.unmeasured)}
 
@@ -108,31 +98,42 @@ def _estimate(
     judged_queries: int,
 ) -> Estimate:
     _try_unmeasured(home, generation, work)
-    known = rates(home)
-    todo = [(READING, "", work.read), ("cutting", "", work.cut)]
-    for part in generation.encoders:
-        todo.append(("embedding", part.fingerprint, work.embed[part.spec.name].characters))
-        todo.append(("vectors", part.fingerprint, work.passages))
-    todo += [("writing", "", work.passages), ("checking", "", work.passages), ("judging", "", judged_queries)]
-    names = {part.fingerprint: part.spec.name for part in generation.encoders}
+    todo = _todo(home, release, generation, work, judged_queries)
+    known, names = rates(home), stage_names(home, release, generation)
+    found = {key: rate for key in todo if (rate := rate_of(known, *key))}
     stages = tuple(
-        _stage(stage, names.get(encoder, ""), units, known[stage, encoder])
-        for stage, encoder, units in todo
-        if units > 0 and (stage, encoder) in known
+        Stage(stage, names.get(by, by), units, units * rate.cpu_seconds, units * rate.wall_seconds, rate.measured)
+        for (stage, by), units in todo.items()
+        if (rate := found.get((stage, by)))
     )
     unmeasured = tuple(
-        " ".join(filter(None, (stage, names.get(encoder, ""))))
-        for stage, encoder, units in todo
-        if units > 0 and (stage, encoder) not in known
+        " ".join(filter(None, (stage, names.get(by, by)))) for stage, by in todo if (stage, by) not in found
     )
     cpu, wall = sum(part.cpu_seconds for part in stages), sum(part.wall_seconds for part in stages)
-    memory = max((known[key[:2]].megabytes for key in todo if key[2] > 0 and key[:2] in known), default=0.0)
+    memory = max((rate.megabytes for rate in found.values()), default=0.0)
     disk = _disk(home, release, generation, work)
-    return Estimate(cpu, wall, memory, disk / _MEGABYTE, stages, unmeasured, _money(rule, cpu, disk))
+    return Estimate(cpu, wall, memory, disk / MEGABYTE, stages, unmeasured, _money(rule, cpu, disk))
 
 
-def _stage(stage: str, encoder: str, units: float, rate: Rate) -> Stage:
-    return Stage(stage, encoder, units, units * rate.cpu_seconds, units * rate.wall_seconds, rate.measured)
+def _todo(
+    home: Home, release: Release, generation: Generation, work: ReindexWork, judged_queries: int
+) -> dict[tuple[str, str], float]:
+    """Return the units of every stage that has something to do, by stage and what does it."""
+    todo: defaultdict[tuple[str, str], float] = defaultdict(float)
+    todo[READING, ""] = work.read
+    todo[CUTTING, generation.chunk_settings["splitter"]] = work.cut - work.read
+    for part in generation.encoders:
+        embed = work.embed[part.spec.name]
+        todo[LOADING, part.fingerprint] = float(embed.tokens > 0)
+        todo[EMBEDDING, part.fingerprint] = embed.tokens
+        todo[VECTORS, ""] += embed.compared
+    dimensions = [encoder_fingerprint(part.spec, home)[1] for part in generation.encoders]
+    todo[WRITING, ""] = writing_units(work.passages, work.characters, sum(dimensions))
+    todo[CHECKING, ""] = checking_units(work.passages, dimensions)
+    for one in (read_generation(home, release.generation), generation):
+        by = judged_by([part.fingerprint for part in one.encoders], release.reranker)
+        todo[JUDGING, by] += judging_units(judged_queries, len(one.encoders))
+    return {key: units for key, units in todo.items() if units > 0}
 
 
 def _money(rule: ReindexSettings, cpu_seconds: float, disk: float) -> dict[str, float]:
@@ -148,16 +149,19 @@ def _try_unmeasured(home: Home, generation: Generation, work: ReindexWork) -> No
     """Measure the encoders that have texts to embed and never did here."""
     known = rates(home)
     for part in generation.encoders:
-        if work.embed[part.spec.name].characters <= 0 or ("embedding", part.fingerprint) in known:
+        if work.embed[part.spec.name].tokens <= 0 or (EMBEDDING, part.fingerprint) in known:
             continue
-        encoder, trial = load_encoder(part, home), Work("embedding", part.fingerprint)
+        loading, trial = (Work(stage, part.fingerprint) for stage in (LOADING, EMBEDDING))
+        with loading.timed(1):
+            encoder = load_encoder(part, home)
         deadline = time.monotonic() + _TRIAL_SECONDS
         for first in range(0, len(work.texts), _TRIAL_TEXTS):
-            texts = work.texts[first : first + _TRIAL_TEXTS]
-            with trial.timed(sum(map(len, texts))):
-                encoder.embed_with_norms(texts)
+            some = work.texts[first : first + _TRIAL_TEXTS]
+            with trial.timed(sum(tokens for _, tokens in some)):
+                encoder.embed_with_norms([text for text, _ in some])
             if time.monotonic() > deadline:
                 break
+        record(home, loading)
         record(home, trial)
 
 
@@ -182,55 +186,22 @@ def _disk(home: Home, release: Release, generation: Generation, work: ReindexWor
     return store + vectors + texts
 
 
-def bytes_in(folder: Path) -> int:
-    """Return what the files below a folder take on disk."""
-    return sum(path.stat().st_blocks * _BLOCK for path in folder.rglob("*") if path.is_file())
-
-
-class Meter:
-    """What a re-index takes from now on, of what an estimate tells."""
-
-    def __init__(self) -> None:
-        self._cpu, self._clock, self._since = cpu_seconds(), time.monotonic(), time.time()
-
-    def read(
-        self, home: Home, generation: Generation, content: int, keys: Iterable[str], reads: bool
-    ) -> dict[str, float]:
-        """Return the values so far, under the names of ``COMPARED``.
-
-        ``content`` and the documents ``keys`` are what was written; ``reads`` tells whether documents were read again.
-        """
-        disk = bytes_in(home.generations / generation.id / "contents" / str(content))
-        for key in keys:
-            files = list(document_folder(home, key).glob("*"))
-            for part in generation.encoders:
-                files += [file(home, part.fingerprint, key) for file in (vectors_file, norms_file)]
-            disk += sum(_new_bytes(path, self._since) for path in files)
-        taken = (
-            cpu_seconds() - self._cpu,
-            time.monotonic() - self._clock,
-            peak_megabytes(children=reads),
-            disk / _MEGABYTE,
-        )
-        return dict(zip(COMPARED, taken, strict=True))
-
-
-def _new_bytes(path: Path, since: float) -> int:
-    """Return what a file takes on disk if it was written since a time."""
-    found = path.stat() if path.exists() else None
-    return found.st_blocks * _BLOCK if found and found.st_mtime >= since else 0
-
-
-def keep_comparison(home: Home, generation_id: str, estimate: Estimate, actual: Mapping[str, float]) -> None:
+def keep_comparison(home: Home, generation_id: str, estimate: Estimate, taken: Taken) -> None:
     """Keep what a re-index was estimated at and what it took, for the next plan to tell."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "generation": generation_id,
         "estimate": {name: getattr(estimate, name) for name in COMPARED},
         "unmeasured": list(estimate.unmeasured),
-        "actual": dict(actual),
+        "actual": taken.sums,
+        "stages": {"estimate": _seconds(estimate.stages), "actual": _seconds(taken.stages)},
     }
     append(home, _FILE, line)
+
+
+def _seconds(stages: Iterable[Stage]) -> dict[str, float]:
+    """Return the processor seconds of each stage."""
+    return {" ".join(filter(None, (part.stage, part.encoder))): round(part.cpu_seconds, 2) for part in stages}
 
 
 def past_errors(home: Home) -> list[Past]:

@@ -15,6 +15,7 @@ from chunking.document import sha256_file
 from chunking.splitters import ChunkSettings, chunk
 from chunking.stored import load, save, text_bytes
 from chunking.tokens import TokenCounter
+from indexing.costs import CUTTING
 from indexing.embedding import Progress
 from indexing.generations import Generation, IndexedDocument, document_folder
 from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
@@ -80,7 +81,7 @@ def cut_stored(
     counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
     chunk_settings = ChunkSettings(**generation.chunk_settings)
     cut: dict[str, IndexedDocument] = {}
-    work = Work("cutting")
+    work = Work(CUTTING, chunk_settings.splitter)
     for number, (name, entry) in enumerate(documents.items(), start=1):
         key = document_key(name, entry.content_hash, generation)
         if not is_whole(document_folder(home, key)):

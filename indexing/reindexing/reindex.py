@@ -15,15 +15,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from indexing.contents import first_release, keep_recent
+from indexing.costs import CHECKING, checking_units
 from indexing.embedding import Progress
 from indexing.generations import Generation, read_generation
 from indexing.home import Home, LockedHomeError, remove_partials
+from indexing.models import encoder_fingerprint
 from indexing.rates import Work, record
 from indexing.reading import plan_generation
 from indexing.reindexing.builder import Builder
 from indexing.reindexing.checks import Checked, check
-from indexing.reindexing.estimate import Estimate, Meter, estimate_reindex, keep_comparison
+from indexing.reindexing.estimate import Estimate, estimate_reindex, keep_comparison
 from indexing.reindexing.journal import begin, end, refuse
+from indexing.reindexing.meter import Meter, Taken
 from indexing.reindexing.plan import ReindexPlan, plan_reindex
 from indexing.reindexing.settings import ReindexSettings
 from indexing.reindexing.work import ReindexWork
@@ -76,7 +79,7 @@ class ReindexReport:
     seconds: float
     work: ReindexWork
     estimate: Estimate
-    actual: dict[str, float]
+    actual: Taken
     switch_seconds: float = 0.0
     removed: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
@@ -99,7 +102,7 @@ class ReindexReport:
             "held_generations": self.held,
             "work": self.work.as_json(),
             "estimate": self.estimate.as_json(),
-            "actual": {name: round(value, 1) for name, value in self.actual.items()},
+            "actual": self.actual.as_json(),
             "switch_seconds": round(self.switch_seconds, 3),
             "seconds": round(self.seconds, 3),
         }
@@ -129,17 +132,17 @@ def reindex(
         progress("estimating", 0, 1)
         work, estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)
         progress("estimating", 1, 1)
-        meter = Meter()
         builder = Builder(home, settings, plan_generation(home, settings), progress)
+        meter = Meter(home, served(home), builder.generation)
         begin(home, plan.generation)
         builder.prepare(served(home))
         if plan.generation == served(home).generation:
             # Ingests write contents of the same generation: they wait, but for the embedding, which is done.
             with home.exclusive(_LONGEST_WAIT):
-                outcome = _build_and_check(builder, rule, judge, meter, plan.documents_to_read > 0)
+                outcome = _build_and_check(builder, rule, judge, meter)
                 switched = None if outcome.reasons else _switch(builder)
         else:
-            outcome = _build_and_check(builder, rule, judge, meter, plan.documents_to_read > 0)
+            outcome = _build_and_check(builder, rule, judge, meter)
             switched = None if outcome.reasons else _switch_when_even(builder)
         keep_comparison(home, plan.generation, estimate, outcome.actual)
         removed: list[str] = []
@@ -177,7 +180,7 @@ class _Outcome:
     checked: Checked
     judged: Judged | None
     reasons: tuple[str, ...]
-    actual: dict[str, float]
+    actual: Taken
 
 
 @dataclass(frozen=True)
@@ -187,30 +190,23 @@ class _Switched:
     seconds: float
 
 
-def _build_and_check(
-    builder: Builder, rule: ReindexSettings, judge: Judge | None, meter: Meter, reads: bool
-) -> _Outcome:
+def _build_and_check(builder: Builder, rule: ReindexSettings, judge: Judge | None, meter: Meter) -> _Outcome:
     """Write the first content and look whether it may be served."""
     release = served(builder.home)
     following = _follow(builder, release)
     builder.progress("checking", 0, 1)
-    checking, judging = Work("checking"), Work("judging")
-    with checking.timed(sum(entry.chunks for entry in builder.documents.values())):
+    checking = Work(CHECKING)
+    dimensions = [encoder_fingerprint(part.spec, builder.home)[1] for part in builder.generation.encoders]
+    with checking.timed(checking_units(sum(entry.chunks for entry in builder.documents.values()), dimensions)):
         checked = check(builder.home, builder.settings, builder.generation, builder.documents, following.content)
     reasons = checked.failures(len(builder.source), rule.minimum_recall)
-    judged = None
-    if judge and not reasons:
-        with judging.timed(0):
-            judged = judge(release, following)
-        judging.units = judged.measured.get("queries", 0)
     record(builder.home, checking)
-    record(builder.home, judging)
+    judged = judge(release, following) if judge and not reasons else None
     if judged and judged.worse:
         reasons.append(judged.worse)
     builder.progress("checking", 1, 1)
     keys = [entry.key for entry in builder.documents.values()]
-    actual = meter.read(builder.home, builder.generation, following.content, keys, reads)
-    return _Outcome(checked, judged, tuple(reasons), actual)
+    return _Outcome(checked, judged, tuple(reasons), meter.read(following.content, keys))
 
 
 def _switch_when_even(builder: Builder) -> _Switched:

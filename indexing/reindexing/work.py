@@ -39,12 +39,15 @@ _TEXTS = 200  # that an encoder which was never measured may be tried on
 
 @dataclass
 class ToEmbed:
-    """What one encoder has to do, and the passages whose vectors serve again."""
+    """What one encoder has to do, and the passages whose vectors serve again.
+
+    ``compared`` counts the passages that are read to find those.
+    """
 
     passages: float = 0.0
-    characters: float = 0.0
     tokens: float = 0.0
     reused: float = 0.0
+    compared: float = 0.0
 
 
 @dataclass
@@ -53,8 +56,8 @@ class ReindexWork:
     the new index, of ``documents`` documents, ``embed`` what each encoder does of them.
 
     ``sampled`` is the share of the documents to cut that was tried, by length; 1 where all that is told was counted.
-    ``texts`` are some that would be embedded. ``shortened`` counts, by encoder, the passages of which it reads the
-    beginning alone: they were cut before it came, to the measure of other tokenizers.
+    ``texts`` are some that would be embedded, with their tokens. ``shortened`` counts, by encoder, the passages of
+    which it reads the beginning alone: they were cut before it came, to the measure of other tokenizers.
     """
 
     documents: int = 0
@@ -65,14 +68,14 @@ class ReindexWork:
     characters: float = 0.0
     embed: dict[str, ToEmbed] = field(default_factory=dict)
     sampled: float = 1.0
-    texts: list[str] = field(default_factory=list)
+    texts: list[tuple[str, int]] = field(default_factory=list)
     shortened: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is told of it, in whole numbers."""
         numbers = {name: round(getattr(self, name)) for name in ("documents", "passages", "tokens")}
         embed = {
-            name: {key: round(value) for key, value in asdict(part).items() if key != "characters"}
+            name: {key: round(value) for key, value in asdict(part).items() if key != "compared"}
             for name, part in self.embed.items()
         }
         return {**numbers, "embed": embed, "shortened": self.shortened, "sampled": round(self.sampled, 3)}
@@ -159,13 +162,14 @@ def _count(
             if norms_file(home, part.fingerprint, key).exists():
                 new = {}
         else:
+            embed.compared += scale * len(chunks)
             for old in known:
-                if vectors_file(home, part.fingerprint, old).exists():
+                if new and vectors_file(home, part.fingerprint, old).exists():
                     if old not in earlier:
                         earlier[old] = {chunk.encoder_text for chunk in load_chunks(document_folder(home, old))}
+                    embed.compared += scale * len(earlier[old])
                     new = {text: tokens for text, tokens in new.items() if text not in earlier[old]}
         embed.passages += scale * len(new)
         embed.tokens += scale * sum(new.values())
-        embed.characters += scale * sum(map(len, new))
         embed.reused += scale * (len(chunks) - len(new))
-        found.texts += list(new)[: max(0, _TEXTS - len(found.texts))]
+        found.texts += list(new.items())[: max(0, _TEXTS - len(found.texts))]
