@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -28,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.installation import Installation, answer_of, kill, queries_in
 from flows.settings import load_settings
 from indexing.releases import current
 from indexing.search import Searcher
@@ -53,83 +51,46 @@ def main() -> int:
 
 
 def measure(folder: Path, queries: Path, judgements: Path, work: Path) -> int:
-    work.mkdir(parents=True)
-    documents = work / "documents"
-    documents.mkdir()
+    here = Installation.create(work, 240)
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    for path in files[:-HELD_BACK]:
-        shutil.copy(path, documents)
-    configure(work, 240)
-    ingested = specmine(work, "ingest", str(documents))
+    here.bring(files[:-HELD_BACK])
+    ingested = here.run("ingest", str(here.documents))
     print(
         f"ingest: {ingested['documents']['indexed']} documents, {ingested['chunks']} passages, {ingested['seconds']} s"
     )
-    specmine(work, *f"judgements import --split dev --queries {queries} --judgements {judgements}".split())
+    here.run(*f"judgements import --split dev --queries {queries} --judgements {judgements}".split())
 
-    configure(work, 200)
-    told("1. to 200 tokens", specmine(work, "reindex"))
+    here.configure(200)
+    told("1. to 200 tokens", here.run("reindex"))
 
-    configure(work, 160)
+    here.configure(160)
     stop = work / "stop"
     searching = [start_search(work, queries, number) for number in range(SEARCHERS)]
-    reindexing = start(work, "reindex")
-    for path in files[-HELD_BACK:]:
-        shutil.copy(path, documents)
+    reindexing = here.start("reindex")
+    here.bring(files[-HELD_BACK:])
     wait_until_under_way(work)
-    meanwhile = specmine(work, "ingest", str(documents))
+    meanwhile = here.run("ingest", str(here.documents))
     print(f"ingest meanwhile: {meanwhile['documents']['indexed']} documents in {meanwhile['seconds']} s")
     second = answer_of(reindexing)
     told("2. to 160 tokens, beside searches and an ingest", second)
 
-    configure(work, 120)
+    here.configure(120)
     for share in (1 / 3, 2 / 3):
-        killed = start(work, "reindex")
+        killed = here.start("reindex")
         time.sleep(share * second["seconds"])
         print(f"3. killed after {share * second['seconds']:.0f} s: {kill(killed)}")
-    told("3. to 120 tokens, its end", specmine(work, "reindex"))
+    told("3. to 120 tokens, its end", here.run("reindex"))
 
     started = time.monotonic()
-    back = specmine(work, "rollback")
+    back = here.run("rollback")
     print(f"4. rollback to {back['release']}: {time.monotonic() - started:.2f} s, the command's start included")
     time.sleep(3)
     stop.touch()
     failed = told_searches([answer_of(process) for process in searching])
-    after = specmine(work, "documents")
+    after = here.run("documents")
     lost = len(files) - len(after["documents"])
     print(f"documents: {len(files)} files, {lost} lost")
     return int(failed > 0 or lost != 0)
-
-
-def configure(work: Path, tokens: int) -> None:
-    text = f'home = "{work / "home"}"\nprofile = "fast"\n[chunking]\nmax_tokens = {tokens}\n'
-    (work / "specmine.toml").write_text(text, encoding="utf-8")
-
-
-def start(work: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cli", *arguments, "--json", "--config", str(work / "specmine.toml")]
-    command += ["--no-prefect"] if arguments[0] in ("ingest", "reindex") else []
-    with (work / "log").open("a") as log:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-
-
-def answer_of(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output = process.communicate()[0]
-    answer: dict[str, Any] = json.loads(output) if output else {"error": "nothing was said"}
-    if "error" in answer:
-        raise SystemExit(str(answer["error"]))
-    return answer
-
-
-def specmine(work: Path, *arguments: str) -> dict[str, Any]:
-    return answer_of(start(work, *arguments))
-
-
-def kill(process: subprocess.Popen[str]) -> str:
-    if process.poll() is not None:
-        return "it had ended"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return "while it ran"
 
 
 def wait_until_under_way(work: Path) -> None:
@@ -159,9 +120,9 @@ def start_search(work: Path, queries: Path, number: int) -> subprocess.Popen[str
 
 def search_until_stopped(work: Path, queries: Path) -> int:
     """Search the served release, opened anew whenever another is served, and print what was seen as one JSON object."""
-    settings = load_settings(work / "specmine.toml")
+    settings = load_settings(Installation(work).config)
     home, index = settings.open_home(), settings.index()
-    texts = [json.loads(line)["text"] for line in queries.read_text(encoding="utf-8").splitlines()]
+    texts = queries_in(queries)
     searcher: Searcher | None = None
     passages: set[str] = set()
     milliseconds: list[float] = []

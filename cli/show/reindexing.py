@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from cli.show.tables import table
 
-_COLUMNS = ["stage", "encoder", "units", "CPU", "wall", "measured"]
+_COLUMNS = ["stage", "by", "work", "CPU", "wall", "measured"]
 
 
 def plan(console: Console, result: Mapping[str, Any]) -> None:
@@ -33,7 +34,7 @@ def plan(console: Console, result: Mapping[str, Any]) -> None:
         [
             part["stage"],
             part["encoder"],
-            f"{part['units']:,.0f}",
+            f"{part['units']:,.0f} {part['unit']}",
             duration(part["cpu_seconds"]),
             duration(part["wall_seconds"]),
             f"{part['measured']} ×",
@@ -75,12 +76,24 @@ def done(console: Console, result: Mapping[str, Any]) -> None:
         console.print(f"[yellow]not read again[/yellow] {escape(document)}: {escape(reason)}")
     console.print(f"estimated: {_sums(result['estimate'])}")
     console.print(f"measured:  {_sums(result['actual'])}")
+    console.print(_by_stage(result["estimate"], result["actual"]))
     if result["removed_generations"]:
         console.print(f"removed: {', '.join(result['removed_generations'])}")
     if result["held_generations"]:
         console.print(f"still open, removed the next time: {', '.join(result['held_generations'])}")
     if result["published"]:
         console.print(f"serving {result['release']}; the switch took {result['switch_seconds']:.2f} s")
+
+
+def _by_stage(estimate: Mapping[str, Any], actual: Mapping[str, Any]) -> Table:
+    """Return the processor time of each stage, estimated and measured."""
+    expected = {(part["stage"], part["encoder"]): part["cpu_seconds"] for part in estimate["stages"]}
+    taken = {(part["stage"], part["encoder"]): part["cpu_seconds"] for part in actual["stages"]}
+    rows = [
+        [*key, *(duration(found[key]) if key in found else "" for found in (expected, taken))]
+        for key in {**taken, **expected}
+    ]
+    return table("CPU by stage", ["stage", "by", "estimated", "measured"], rows, right=["estimated", "measured"])
 
 
 def duration(seconds: float) -> str:
