@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, StaticEmbedding, Transformer
 from tokenizers import Tokenizer
@@ -32,6 +31,7 @@ from indexing.encoders_forms import FULL, head_place, merge, prepare
 from indexing.home import Home, SpecmineError
 from indexing.models import encoder_fingerprint, fetch, tokenizer_file, tokenizer_in
 from indexing.specs import EncoderSpec
+from indexing.weights_file import write_weights
 
 __all__ = [
     "DocumentEncoder",
@@ -237,7 +237,7 @@ class QueryEncoder:
     def save_weights(self, path: Path) -> None:
         """Write what is trained as safetensors; the metadata bind it to the document vectors and the query prompt."""
         tensors = {name: tensor.detach().contiguous().clone() for name, tensor in self.trained_weights().items()}
-        save_file(tensors, path, metadata={"format": "pt", **self._binding()})
+        write_weights(path, tensors, {"format": "pt", **self._binding()})
 
     def load_weights(self, path: Path) -> None:
         """Replace the weights by those of ``save_weights``.

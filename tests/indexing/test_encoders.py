@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from indexing import encoders_compute
@@ -236,6 +237,18 @@ def test_weights_are_saved_and_loaded_without_loss(tmp_path: Path, spec: Encoder
     loaded = load_query_encoder(spec, home, tmp_path / "model.safetensors", "v1")
     assert loaded.version == "v1"
     assert np.array_equal(loaded.embed(TEXTS), trained)
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path: Path, spec: EncoderSpec, home: Home) -> None:
+    """A version's checksum tells whether two trainings ended alike; safetensors orders its metadata by chance."""
+    encoder = load_query_encoder(replace(spec, query_prompt='find "that" 紊: '), home)
+    written = set()
+    for number in range(8):
+        encoder.save_weights(tmp_path / f"{number}.safetensors")
+        written.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(written) == 1
+    with safe_open(tmp_path / "0.safetensors", framework="pt") as file:
+        assert file.metadata()["query_prompt"] == 'find "that" 紊: '
 
 
 def test_weights_of_another_index_prompt_or_model_are_refused(tmp_path: Path, spec: EncoderSpec, home: Home) -> None:
