@@ -44,6 +44,13 @@ def plain(axis: Axes, *sides: str) -> None:
         label.set_fontsize(8)
 
 
+def name_row(axis: Axes, title: str) -> None:
+    """Name one of several axes that stand below each other, and leave out its heights: only its shape is compared."""
+    axis.set_yticks([])
+    axis.set_ylim(bottom=0)
+    axis.set_title(title, loc="left", fontsize=8, color=INK["ink"], pad=2)
+
+
 def png_data_uri(figure: Figure) -> str:
     """Return the figure as a PNG data URI, on white."""
     buffer = io.BytesIO()

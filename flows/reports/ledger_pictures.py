@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from flows.reports.canvas import INK, blank, plain
+from flows.reports.canvas import INK, blank, name_row, plain
 from mining.figures import CrossScores, FunnelStage, Neighbours, Overlap
 from mining.ledger import KEPT, RANDOM, VERDICTS
 from mining.similarities import GROUPS, JUDGED, REMOVED, Similarities
@@ -74,15 +74,7 @@ def draw_similarities(measured: Similarities) -> Figure:
         if name != JUDGED and JUDGED in measured.groups:
             axis.stairs(measured.groups[JUDGED].shares, edges, color=_GROUP_COLOURS[JUDGED], linewidth=0.9)
         axis.axvline(group.median, color=INK["ink"], linewidth=1.1)
-        axis.set_yticks([])
-        axis.set_ylim(bottom=0)
-        axis.set_title(
-            f"{GROUPS[name]} ({group.pairs:,}), median {group.median:.3f}",
-            loc="left",
-            fontsize=8,
-            color=INK["ink"],
-            pad=2,
-        )
+        name_row(axis, f"{GROUPS[name]} ({group.pairs:,}), median {group.median:.3f}")
         plain(axis, "bottom")
         axis.tick_params(axis="x", length=0 if axis is not rows[-1] else 3)
     rows[-1].set_xlabel("cosine of query and passage")

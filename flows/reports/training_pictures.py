@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.reports.canvas import INK, blank, plain
+from flows.reports.canvas import INK, blank, name_row, plain
 
 _RIGHT, _WRONG, _LOSS = "#009e73", "#d55e00", "#0072b2"
 _WIDE = 7.4  # inches
@@ -58,15 +58,7 @@ def draw_similarities(history: Sequence[Mapping[str, Any]]) -> Figure:
             cosines = np.linspace(-1.0, 1.0, len(shares))
             axis.fill_between(cosines, shares, step="mid", color=colour, alpha=0.45, linewidth=0, label=name)
             seen = np.append(seen, cosines[shares > 0])
-        axis.set_yticks([])
-        axis.set_ylim(bottom=0)
-        axis.set_title(
-            f"step {entry['step']}, overlap {entry['look']['overlap']:.4f}",
-            loc="left",
-            fontsize=8,
-            color=INK["ink"],
-            pad=2,
-        )
+        name_row(axis, f"step {entry['step']}, overlap {entry['look']['overlap']:.4f}")
         plain(axis, "bottom")
     rows[0].legend(["right passages", "wrong passages"], frameon=False, fontsize=8, labelcolor=INK["quiet"])
     rows[-1].set_xlabel("cosine of a training query and a passage")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from dashboard.runs import RunService, run_routes
+from tests.answering import Quiet, answering
 
 TOKEN = "a token of some length"
 RUN = "0b7e1a52-6f0c-4f8e-9a3e-2f1f2d3c4b5a"
@@ -27,7 +26,7 @@ def asked() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def api(asked: list[dict[str, Any]]) -> Iterator[str]:
-    class Prefect(BaseHTTPRequestHandler):
+    class Prefect(Quiet):
         def answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
@@ -46,16 +45,8 @@ def api(asked: list[dict[str, Any]]) -> Iterator[str]:
 
         do_GET = do_POST = answer
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    http = HTTPServer(("127.0.0.1", 0), Prefect)
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/api"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with answering(Prefect) as url:
+        yield f"{url}/api"
 
 
 def client(service: RunService) -> TestClient:

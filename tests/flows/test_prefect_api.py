@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from flows.prefect_api import check_answers, configured_api
 from indexing.home import SpecmineError
+from tests.answering import Quiet, answering
 
 
 @pytest.fixture(autouse=True)
@@ -53,21 +52,13 @@ def test_a_damaged_profile_is_no_server(prefect_home: Path, content: str) -> Non
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    class Healthy(BaseHTTPRequestHandler):
+    class Healthy(Quiet):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/api/health" else 404)
             self.end_headers()
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    http = HTTPServer(("127.0.0.1", 0), Healthy)
-    thread = threading.Thread(target=http.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}"
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with answering(Healthy) as url:
+        yield url
 
 
 def test_a_server_that_answers(server: str) -> None:

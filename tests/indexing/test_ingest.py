@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +30,7 @@ from indexing.reindexing.reindex import reindex
 from indexing.releases import current, rollback, served
 from indexing.search import Searcher
 from tests.indexing.small import PUMP, SETTINGS, counts, documents_of, served_passages
+from tests.killing import killed_at
 
 pytestmark = pytest.mark.models
 
@@ -358,18 +355,9 @@ def test_killed_at_any_stage_it_ends_as_if_undisturbed(prepared: Home, folder: P
     shutil.copytree(prepared.root, undisturbed.root, symlinks=True)
     ingest([folder], undisturbed, SETTINGS)
     kills = 0
-    for stage, after in (("reading", 3), ("reading", 20), ("embedding", 2), ("embedding", 9), ("writing", 5)):
-        command = [sys.executable, "-c", INGEST, str(prepared.root), str(folder)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
-        assert process.stdout is not None
-        seen = 0
-        for line in process.stdout:
-            seen += line.startswith(stage)
-            if seen > after:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-        process.wait()
+    moments = (("reading", 3), ("reading", 20), ("embedding", 2), ("embedding", 9), ("writing", 5))
+    for _ in killed_at(INGEST, [str(prepared.root), str(folder)], moments):
+        kills += 1
         served_now = search(prepared, "relief valve")
         assert served_now[0]["document"] == "pump.md"
     assert kills >= 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -38,6 +37,7 @@ from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import MINILM, WORDLLAMA
 from tests.indexing.small import SETTINGS, documents_of
+from tests.killing import killed_at
 
 pytestmark = pytest.mark.models
 
@@ -265,8 +265,8 @@ def test_killed_at_any_stage_while_people_search(prepared: Home, folder: Path, t
     command = [sys.executable, "-c", SEARCH, str(prepared.root), str(stop)]
     searching = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
     try:
-        kills = _reindex_killed_at(prepared, (("cutting", 9), ("embedding", 3), ("writing", 9), ("checking", 0)))
-        assert kills == 4
+        moments = (("cutting", 9), ("embedding", 3), ("writing", 9), ("checking", 0))
+        assert list(killed_at(REINDEX, [str(prepared.root)], moments)) == list(moments)
         assert current(prepared) is not None and served(prepared).id == "r0001"
         subprocess.run([sys.executable, "-c", REINDEX, str(prepared.root)], check=True, stdout=subprocess.DEVNULL)
         time.sleep(1.0)
@@ -276,23 +276,6 @@ def test_killed_at_any_stage_while_people_search(prepared: Home, folder: Path, t
     assert searching.returncode == 0
     assert (met, int(asked) > 3) == (["r0001", "r0002"], True)
     assert _stored(prepared) == _stored(undisturbed)
-
-
-def _reindex_killed_at(home: Home, moments: tuple[tuple[str, int], ...]) -> int:
-    kills = 0
-    for stage, after in moments:
-        command = [sys.executable, "-c", REINDEX, str(home.root)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
-        assert process.stdout is not None
-        seen = 0
-        for line in process.stdout:
-            seen += line.startswith(stage)
-            if seen > after:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-        process.wait()
-    return kills
 
 
 def _stored(home: Home) -> tuple[str, dict[str, str], set[str]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from flows.checks.check import Check
 from flows.settings import Settings, load_settings
 from indexing.home import MANIFEST, Home, write_json
 from indexing.releases import Fusion, Release, publish
+from tests.answering import Quiet, answering
 from training.versions import WEIGHTS, EncoderVersion
 
 SECRET = "sesame:open"
@@ -144,7 +143,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """A server that answers as Prefect's does, by path; and only who knows the secret."""
     answers: dict[str, Any] = {"/health": True, "/admin/version": "3.8.8", "/flows/filter": [], "/flow_runs/count": 0}
 
-    class Server(BaseHTTPRequestHandler):
+    class Server(Quiet):
         def do_GET(self) -> None:
             path = self.path.removeprefix("/api")
             allowed = path == "/health" or self.headers["Authorization"] == "Basic c2VzYW1lOm9wZW4="
@@ -156,16 +155,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.do_GET()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    serving = HTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=serving.serve_forever, daemon=True).start()
-    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{serving.server_port}/api")
-    monkeypatch.setenv("PREFECT_API_AUTH_STRING", SECRET)
-    yield answers
-    serving.shutdown()
-    serving.server_close()
+    with answering(Server) as url:
+        monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", SECRET)
+        yield answers
 
 
 SCHEDULED = '[schedules]\ningest = "0 1 * * *"\nmine = "0 2 * * *"\n'
