@@ -18,6 +18,7 @@ from chunking.splitters import ChunkSettings
 from chunking.stored import text_bytes
 from indexing.contents import first_release, write_content
 from indexing.embedding import Progress, embed_documents
+from indexing.files_in_use import bytes_in
 from indexing.generations import (
     IndexedDocument,
     document_folder,
@@ -36,7 +37,6 @@ from indexing.settings import IndexSettings, QdrantSettings
 from indexing.specs import EncoderSpec
 
 _SHARED = ("models", "encoders")
-_BLOCK = 512  # bytes in which the file system counts (stat(2))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def build_scratch(
         release=first_release(generation, content, "comparison"),
         max_tokens=ChunkSettings(**generation.chunk_settings).budget,
         chunks=sum(entry.chunks for entry in cut.values()),
-        bytes=_bytes_in(scratch.generations / generation.id / "contents" / str(content)),
+        bytes=bytes_in(scratch.generations / generation.id / "contents" / str(content)),
         embedded=embedded,
     )
 
@@ -154,7 +154,3 @@ def _link(target: Path, link: Path) -> None:
         link.symlink_to(target.resolve())
     except OSError as error:
         raise SpecmineError(f"cannot link {link} to {target}: {error.strerror}") from None
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_blocks * _BLOCK for path in folder.rglob("*") if path.is_file())

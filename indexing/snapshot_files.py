@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from indexing.files_in_use import is_passing
 from indexing.generations import (
     document_folder,
     documents_file,
@@ -115,10 +116,10 @@ def _whole_folders(folder: Path) -> Iterator[Path]:
 def _add_folder(root: Path, folder: Path, sources: Sources) -> None:
     """Add the plain files below a folder, links followed, but for what is unfinished and what locks."""
     for base, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.endswith(PARTIAL_SUFFIX))
+        folders[:] = sorted(name for name in folders if not (name.endswith(PARTIAL_SUFFIX) or is_passing(name)))
         for name in sorted(files):
             path = Path(base) / name
-            if path.is_file() and not name.endswith((PARTIAL_SUFFIX, ".lock")):
+            if path.is_file() and not (name.endswith((PARTIAL_SUFFIX, ".lock")) or is_passing(name)):
                 sources[_name(root, path)] = path
 
 

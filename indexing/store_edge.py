@@ -18,9 +18,9 @@ import qdrant_edge as edge
 
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
+from indexing.files_in_use import copy_folder
 from indexing.holds import hold, remove_unless_held
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
-from indexing.sparse import copy_sparse
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _SHARD = "shard"
@@ -92,7 +92,7 @@ class EdgeStore:
                 remove_unless_held(folder)
 
     def _copy(self, base: int, path: Path) -> edge.EdgeShard:
-        shutil.copytree(self._folder / str(base) / _SHARD, path, copy_function=copy_sparse)
+        copy_folder(self._folder / str(base) / _SHARD, path)
         return edge.EdgeShard.load(str(path))
 
 

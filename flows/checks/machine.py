@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -22,6 +21,7 @@ from evaluation.leases import Leases
 from flows.checks.check import Check
 from flows.prefect_api import configured_api, server_time
 from flows.settings import Settings
+from indexing.files_in_use import bytes_in
 from indexing.home import Home, LockedHomeError
 from indexing.releases import current
 
@@ -100,17 +100,13 @@ def disk(settings: Settings) -> Iterator[Check]:
     home = settings.open_home()
     free = shutil.disk_usage(home.reports).free / 1e9
     release = current(home)
-    index = _size(home.generations / release.generation) / 1e9 if release else 0.0
+    index = bytes_in(home.generations / release.generation) / 1e9 if release else 0.0
     needed = max(_LEAST_FREE_GB, 2 * index)
     told = f"{free:.1f} GB free on the disk of {home.root}; the served index takes {index:.1f} GB"
     if free >= needed:
         yield Check("disk", "ok", told)
     else:
         yield Check("disk", "warning", f"{told}, a re-index builds another beside it: have {needed:.0f} GB free")
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def writer(settings: Settings) -> Iterator[Check]:

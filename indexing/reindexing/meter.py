@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from indexing.costs import READING, UNITS, judged_by
+from indexing.files_in_use import bytes_in
 from indexing.generations import Generation, document_folder, norms_file, read_generation, vectors_file
 from indexing.home import Home
 from indexing.rates import Work, cpu_seconds, measured_after, measurements, peak_megabytes
@@ -105,11 +106,6 @@ def stage_names(home: Home, release: Release, generation: Generation) -> dict[st
         names.update({part.fingerprint: part.spec.name for part in one.encoders})
         names[judged_by([part.fingerprint for part in one.encoders], release.reranker)] = ", ".join(one.names)
     return names
-
-
-def bytes_in(folder: Path) -> int:
-    """Return what the files below a folder take on disk."""
-    return sum(path.stat().st_blocks * _BLOCK for path in folder.rglob("*") if path.is_file())
 
 
 def _new_bytes(path: Path, since: float) -> int:

@@ -92,7 +92,7 @@ def test_a_disk_without_room_for_another_index(
     assert only(machine.disk(settings), "disk").outcome == "warning"
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=5_100_000_000))
     assert only(machine.disk(settings), "disk").outcome == "ok"
-    monkeypatch.setattr(machine, "_size", lambda _: 3_000_000_000)
+    monkeypatch.setattr(machine, "bytes_in", lambda _: 3_000_000_000)
     publish(Home(settings.open_home().root), Release("g1", 1, {}, Fusion("soft", {})))
     assert "have 6 GB free" in only(machine.disk(settings), "disk").message
 
