@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,13 +27,12 @@ from dashboard.highlight import LONGEST_SHOWN, marked
 from dashboard.metrics import CONTENT_TYPE, Metrics
 from dashboard.runs import RunService, run_routes
 from dashboard.search_log import SearchLog
+from dashboard.served_searcher import ServedSearcher
 from dashboard.status import read_status
 from evaluation.catalogue import Catalogue
 from evaluation.database import CatalogueError
 from evaluation.searches import Event
 from indexing.home import Home, SpecmineError
-from indexing.releases import current
-from indexing.search import Searcher, SearchResponse
 from indexing.settings import IndexSettings
 
 _HERE = Path(__file__).parent
@@ -60,25 +58,6 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     event: Event
-
-
-class ServedSearcher:
-    """The searcher of the served release; opened anew when another release is served. Safe to use from threads."""
-
-    def __init__(self, home: Home, settings: IndexSettings) -> None:
-        self._home = home
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._open: Searcher | None = None
-
-    def search(self, query: str, limit: int) -> SearchResponse:
-        """Answer one query from the release that is served now."""
-        with self._lock:
-            release = current(self._home)
-            if self._open is None or self._open.release != release:
-                self._open = Searcher.open(self._home, self._settings, release)
-            searcher = self._open
-        return searcher.search(query, limit)
 
 
 def create_app(home: Home, settings: IndexSettings, catalogue: Catalogue, runs: RunService | None = None) -> FastAPI:

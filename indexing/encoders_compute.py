@@ -1,10 +1,12 @@
-"""Which arithmetic a processor does fastest: measured once for each model and machine, and recorded."""
+"""How a processor computes fastest: which arithmetic, measured once for each model, and on how many threads."""
 
 from __future__ import annotations
 
 import copy
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,22 @@ ROWS, TOKENS, ROUNDS = 8, 128, 3
 # bfloat16 must pay for its rounding, and must not change what a text means.
 MINIMUM_SPEED_UP = 1.2
 MINIMUM_COSINE = 0.999
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute what the calling thread does in the block without helpers.
+
+    A query is too short to share: on a processor that others use as well, threads that wait for each other at every
+    layer took ten times the processor time (measured: 150 ms in the place of 15), and a server has other queries for
+    its other cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_dtype(transformer: Any, home: Home, name: str, fingerprint: str, max_tokens: int) -> torch.dtype:

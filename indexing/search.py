@@ -19,10 +19,18 @@ from chunking.document import SECTION_SEPARATOR, Chunk, as_shown
 from chunking.stored import load_text
 from indexing.bm25 import query_vector
 from indexing.encoders import QueryEncoder, load_query_encoder
+from indexing.encoders_compute import one_thread
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
 from indexing.exact import exact_run, vector_blocks
 from indexing.fusion import Run, fuse
-from indexing.generations import Generation, document_folder, open_store, read_documents, read_generation
+from indexing.generations import (
+    Generation,
+    GenerationEncoder,
+    document_folder,
+    open_store,
+    read_documents,
+    read_generation,
+)
 from indexing.geometry import Geometry
 from indexing.geometry_search import nearest_by_geometry
 from indexing.holds import hold
@@ -119,20 +127,29 @@ class Searcher:
         generation: Generation,
         reader: Reader,
         held: BinaryIO | None = None,
+        loaded: Iterable[QueryEncoder] = (),
     ) -> None:
         self.home = home
         self._settings = settings
         self._reader = reader
         self._held = held
+        self._loaded = tuple(loaded)
         self._last_embedded: dict[str, tuple[list[str], Embedded]] = {}
         self.release = release
         self.generation = generation
 
     @classmethod
-    def open(cls, home: Home, settings: IndexSettings, release: Release | None = None) -> Searcher:
+    def open(
+        cls,
+        home: Home,
+        settings: IndexSettings,
+        release: Release | None = None,
+        loaded: Iterable[QueryEncoder] = (),
+    ) -> Searcher:
         """Open ``release``, or the served one. Raises SpecmineError when nothing is indexed.
 
-        Until it is closed, nothing of the release is removed.
+        Until it is closed, nothing of the release is removed. Of the query encoders in ``loaded``, which another
+        release has open, those that this one has too are not loaded again.
         """
         release = release or served(home)
         generation = read_generation(home, release.generation)
@@ -142,15 +159,22 @@ class Searcher:
         except BaseException:
             held.close()
             raise
-        return cls(home, settings, release, generation, reader, held)
+        return cls(home, settings, release, generation, reader, held, loaded)
 
     @cached_property
     def encoders(self) -> dict[str, QueryEncoder]:
         """The release's query encoders by name. A version made for other document vectors is refused."""
+        versions = self.release.encoders
         return {
-            encoder.spec.name: self.load_encoder(encoder.spec.name, self.release.encoders[encoder.spec.name])
-            for encoder in self.generation.encoders
+            part.spec.name: self._already_loaded(part, versions[part.spec.name])
+            or self.load_encoder(part.spec.name, versions[part.spec.name])
+            for part in self.generation.encoders
         }
+
+    def _already_loaded(self, part: GenerationEncoder, version: str) -> QueryEncoder | None:
+        wanted = (part.spec, part.fingerprint, version)
+        same = (one for one in self._loaded if (one.spec, one.document_fingerprint, one.version) == wanted)
+        return next(same, None)
 
     def load_encoder(self, name: str, version: str) -> QueryEncoder:
         """Load one version of a query encoder of this generation, ``base`` for the untrained one."""
@@ -415,7 +439,8 @@ class Searcher:
             raise SpecmineError(f"the limit must be 1 to 100, not {limit}")
         encoders = self.encoders  # loaded at the first search, which is not counted
         started = time.perf_counter()
-        embedded = {name: encoder.embed_with_norms([text]) for name, encoder in encoders.items()}
+        with one_thread():
+            embedded = {name: encoder.embed_with_norms([text]) for name, encoder in encoders.items()}
         depth = max(self._settings.search.depth, limit)
         found = self._nearest([text], [*encoders, BM25], embedded, depth)[0]
         if self._fuses_pca:
