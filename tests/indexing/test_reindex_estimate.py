@@ -163,6 +163,16 @@ def test_an_estimate_is_work_times_rate_and_a_price(prepared: Home, monkeypatch:
 
 
 @pytest.mark.models
+def test_what_is_read_again_is_not_cut_once_more(prepared: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexing.reading.READER_VERSION", 999)  # an older reader made all that is stored
+    work, estimate = estimate_reindex(prepared, SMALL, ReindexSettings())
+    assert work.read == work.cut > 0
+    units = {part.stage: part.units for part in estimate.stages}
+    assert units["reading"] == work.read  # as the ingest measured it: with the cutting
+    assert "cutting" not in units and "cutting section" not in estimate.unmeasured
+
+
+@pytest.mark.models
 def test_an_encoder_that_was_never_measured_is_tried(prepared: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     (prepared.measured / "rates.jsonl").unlink()
     _, estimate = estimate_reindex(prepared, SMALL, ReindexSettings())
