@@ -10,6 +10,7 @@ from flows import artifacts, inbox_batches
 from flows.events import call_for_what_follows
 from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+from flows.workers import workers_of
 
 
 @flow(name="inbox")
@@ -30,5 +31,5 @@ def inbox(config: str | None = None) -> dict[str, Any]:
 def take_batches(config: str | None) -> dict[str, Any]:
     """Take, ingest, put away."""
     settings = settings_of(config)
-    with index_writer():
-        return inbox_batches.take_in(settings, log_progress())
+    with index_writer(), workers_of(settings.runs) as workers:
+        return inbox_batches.take_in(settings, log_progress(), workers=workers)

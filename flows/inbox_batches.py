@@ -27,6 +27,7 @@ from flows.settings import Settings
 from flows.stages import Tell
 from indexing.generations import IndexedDocument, fingerprint_of, read_documents
 from indexing.home import Home, LockedHomeError, SpecmineError, read_json, write_json
+from indexing.parts import Workers, here
 from indexing.releases import current
 
 BATCHES, DONE, FAILED, REPLACED = "batches", "done", "failed", "replaced"
@@ -63,7 +64,9 @@ def waiting_key(settings: Settings) -> str:
     return fingerprint_of(["inbox", files, [batch.name for batch in _batches(folder)]])
 
 
-def take_in(settings: Settings, tell: Tell, sleep: Callable[[float], None] = time.sleep) -> dict[str, Any]:
+def take_in(
+    settings: Settings, tell: Tell, sleep: Callable[[float], None] = time.sleep, workers: Workers = here
+) -> dict[str, Any]:
     """Take the files that have settled, ingest them and what an interrupted run left, and put all away.
 
     Returns the sums of the ingests, and for each batch what is done and what failed. Raises LockedHomeError while
@@ -77,7 +80,7 @@ def take_in(settings: Settings, tell: Tell, sleep: Callable[[float], None] = tim
             sleep(settings.inbox.settle_seconds)
             _take(folder, {path: size for path, size in _look(folder).items() if first.get(path) == size})
         for batch in _batches(folder):
-            batches.append(_ingest_batch(settings, folder, batch, tell))
+            batches.append(_ingest_batch(settings, folder, batch, tell, workers))
     names = ("indexed", "renamed", "unchanged", "removed", "quarantined")
     return {
         "inbox": str(folder),
@@ -131,9 +134,11 @@ def _take(folder: Path, files: Looks) -> None:
             _move(path, batch / path.relative_to(folder))
 
 
-def _ingest_batch(settings: Settings, folder: Path, batch: Path, tell: Tell) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ingest_batch(
+    settings: Settings, folder: Path, batch: Path, tell: Tell, workers: Workers
+) -> tuple[dict[str, Any], dict[str, Any]]:
     _set_aside(settings, folder, batch)
-    report = stages.ingest(settings, [batch], False, tell)
+    report = stages.ingest(settings, [batch], False, tell, workers)
     served = {entry.source for entry in _documents(settings).values()}
     reasons = {entry["document"]: entry["reason"] for entry in report["quarantine"]}
     failed: dict[str, str] = {}

@@ -11,6 +11,7 @@ from flows import artifacts, stages
 from flows.events import call_for_what_follows
 from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+from flows.workers import workers_of
 
 
 @flow(name="ingest")
@@ -29,9 +30,11 @@ def ingest(paths: list[str] | None = None, prune: bool = False, config: str | No
     return report
 
 
-# One task: what was read and embedded is kept on disk as it comes, so another try begins where this one ended.
+# One task, and below it those of the task runner: what was read and embedded is kept on disk as it comes, so another
+# try begins where this one ended.
 @task(name="ingest documents", retry_condition_fn=can_succeed_later, **RETRIES)
 def ingest_documents(paths: list[str], prune: bool, config: str | None) -> dict[str, Any]:
     """Read, chunk, embed, store and publish."""
-    with index_writer():
-        return stages.ingest(settings_of(config), [Path(path) for path in paths], prune, log_progress())
+    settings = settings_of(config)
+    with index_writer(), workers_of(settings.runs) as workers:
+        return stages.ingest(settings, [Path(path) for path in paths], prune, log_progress(), workers)

@@ -10,6 +10,7 @@ from flows import artifacts, reindexing
 from flows.events import call_for_what_follows
 from flows.once import once
 from flows.runs import REINDEX, RETRIES, can_succeed_later, index_writer, log_progress, settings_of
+from flows.workers import workers_of
 
 
 @flow(name="reindex")
@@ -29,5 +30,6 @@ def reindex(config: str | None = None) -> dict[str, Any]:
 @task(name="build generation", retry_condition_fn=can_succeed_later, **RETRIES)
 def build_generation(config: str | None) -> dict[str, Any]:
     """Cut, embed, store, check and publish. Ingests go on meanwhile: it does not take their slot."""
-    with index_writer(REINDEX):
-        return reindexing.reindex(settings_of(config), log_progress())
+    settings = settings_of(config)
+    with index_writer(REINDEX), workers_of(settings.runs) as workers:
+        return reindexing.reindex(settings, log_progress(), workers)

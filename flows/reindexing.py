@@ -12,6 +12,7 @@ from flows.stage_runs import logged
 from flows.stages import Tell, catalogue
 from indexing.generations import present_names, read_documents
 from indexing.home import Home
+from indexing.parts import Workers, here
 from indexing.releases import served
 
 
@@ -28,7 +29,7 @@ def plan(settings: Settings) -> dict[str, Any]:
     return {**found, "work": work.as_json(), "estimate": estimate.as_json(), "past": past}
 
 
-def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
+def reindex(settings: Settings, tell: Tell, workers: Workers = here) -> dict[str, Any]:
     """Build the configured generation from the indexed documents, check it, and serve it if it is no worse."""
     from indexing.reindexing.reindex import reindex as build_anew
     from training.generation_check import judge_by_queries
@@ -36,7 +37,7 @@ def reindex(settings: Settings, tell: Tell) -> dict[str, Any]:
     home, index, rule = settings.open_home(), settings.index(), settings.reindex
     with logged(settings, "reindex") as summary, catalogue(settings) as book:
         judge = judge_by_queries(home, index, book, rule, tell)
-        report = build_anew(home, index, tell, rule, judge, _judged_queries(home, book, rule.split))
+        report = build_anew(home, index, tell, rule, judge, _judged_queries(home, book, rule.split), workers)
         summary.update(report.as_json())
     return summary
 

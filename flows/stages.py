@@ -25,6 +25,7 @@ from flows.stage_runs import logged
 from indexing.generations import present_names, read_generation
 from indexing.home import SpecmineError, write_json
 from indexing.ingest import ingest as ingest_documents
+from indexing.parts import Workers, here
 from indexing.regeometry import content_with_points, lacks_points
 from indexing.releases import Release, publish, read_release, served
 from indexing.search import Searcher
@@ -33,13 +34,15 @@ Tell = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
 
 
-def ingest(settings: Settings, paths: Sequence[Path], prune: bool, tell: Tell) -> dict[str, Any]:
+def ingest(
+    settings: Settings, paths: Sequence[Path], prune: bool, tell: Tell, workers: Workers = here
+) -> dict[str, Any]:
     """Bring the documents under ``paths``, or under those of ``[sources]``, into the served index."""
     wanted = list(paths) or list(settings.sources.paths)
     if not wanted:
         raise SpecmineError("there is nothing to ingest: give a folder, or set paths in [sources] of specmine.toml")
     with logged(settings, "ingest") as summary:
-        report = ingest_documents(wanted, settings.open_home(), settings.index(), prune=prune, progress=tell)
+        report = ingest_documents(wanted, settings.open_home(), settings.index(), prune, tell, workers)
         summary.update(report.as_json())
     return summary
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +25,17 @@ from indexing.generations import Generation, GenerationEncoder, document_folder,
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint
-from indexing.rates import Work, record
+from indexing.parts import SHARED_HOME, Count, Workers, here
+from indexing.rates import Work, record, together
 from indexing.vectors import load_norms, load_vectors
 
 # What a killed ingest embeds again at most, with one encoder.
 _TEXTS_PER_BATCH = 2000
+_ALONE = threading.Lock()
+_HELD: dict[tuple[GenerationEncoder, Home], DocumentEncoder] = {}
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, what is done and the total."""
-
-Batch = list[tuple[str, list[Chunk]]]
-"""Documents (by id) with their chunks."""
 
 _Known = tuple[np.ndarray, float | None]
 """A vector and its norm, None where that was not kept."""
@@ -41,7 +45,12 @@ EarlierKeys = Mapping[str, Sequence[str]]
 
 
 def embed_documents(
-    home: Home, generation: Generation, keys: Mapping[str, str], old_keys: EarlierKeys, tell: Progress
+    home: Home,
+    generation: Generation,
+    keys: Mapping[str, str],
+    old_keys: EarlierKeys,
+    tell: Progress,
+    workers: Workers = here,
 ) -> int:
     """Make the vectors of the documents ``keys`` (id to key) with every encoder of the generation.
 
@@ -53,8 +62,8 @@ def embed_documents(
     for encoder in generation.encoders:
         missing = {name: key for name, key in keys.items() if not vectors_file(home, encoder.fingerprint, key).exists()}
         if missing:
-            embedded += _embed_with(encoder, home, missing, old_keys, tell)
-            gc.collect()  # one encoder in memory at a time
+            embedded += _embed_with(encoder, home, missing, old_keys, tell, workers)
+            forget_encoder()  # one in memory at a time
     return embedded
 
 
@@ -70,7 +79,7 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
             continue
         loaded, work = load_encoder(encoder, home), Work(EMBEDDING, encoder.fingerprint)
         for number, key in enumerate(missing.values(), start=1):
-            chunks = load_chunks(document_folder(home, key))
+            chunks = _chunks(home, key)
             with work.timed(sum(chunk.tokens for chunk in chunks)):
                 norms = loaded.embed_with_norms([chunk.encoder_text for chunk in chunks])[1]
             _save(norms_file(home, encoder.fingerprint, key), norms)
@@ -81,47 +90,115 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
     return embedded
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Documents (id to key) that are embedded together, and the earlier keys of some; ``passages`` are all of them."""
+
+    keys: dict[str, str]
+    old_keys: dict[str, Sequence[str]]
+    passages: int
+
+
+@dataclass(frozen=True)
+class BatchEmbedded:
+    """Of a batch's passages, ``fresh`` went through the encoder; ``took`` is what that and all the rest took."""
+
+    passages: int
+    fresh: int
+    took: tuple[Work, ...]
+
+
 def _embed_with(
-    encoder: GenerationEncoder, home: Home, keys: Mapping[str, str], old_keys: EarlierKeys, tell: Progress
+    encoder: GenerationEncoder,
+    home: Home,
+    keys: Mapping[str, str],
+    old_keys: EarlierKeys,
+    tell: Progress,
+    workers: Workers,
 ) -> int:
-    loaded: DocumentEncoder | None = None  # an encoder is loaded when the first text needs it
     stage = f"embedding with {encoder.spec.name}"
-    total = sum(read_json(document_folder(home, key) / MANIFEST)["chunks"] for key in keys.values())
+    batches = list(_batches(home, keys, old_keys))
+    total = sum(batch.passages for batch in batches)
     done = embedded = 0
+    took: list[Work] = []
+    started = time.monotonic()
+    work = partial(embed_batches, replace(home, lease=None), encoder)  # what it writes, no lease must guard
+    for batch in workers(stage, work, batches, lambda count: tell(stage, count, total)):
+        done += batch.passages
+        embedded += batch.fresh
+        took += batch.took
+        log_event("batch embedded", encoder=encoder.spec.name, passages=batch.fresh, done=done, total=total)
+    for found in together(took, time.monotonic() - started):
+        record(home, found)
+    for key in keys.values():
+        if not vectors_file(home, encoder.fingerprint, key).exists():
+            raise SpecmineError(f"{vectors_file(home, encoder.fingerprint, key)} is missing: {SHARED_HOME}")
+    return embedded
+
+
+def embed_batches(
+    home: Home, encoder: GenerationEncoder, batches: Sequence[Batch], tell: Count
+) -> Iterator[BatchEmbedded]:
+    """Write the vectors and norms of every batch that has none yet, and yield what there is to tell of it.
+
+    One thread of a process embeds at a time: a model takes all processors that it is given.
+    """
+    done = 0
+    for batch in batches:
+        # With one of them missing all are made again: what a row is rounded to depends on the rows beside it.
+        if all(vectors_file(home, encoder.fingerprint, key).exists() for key in batch.keys.values()):
+            told = BatchEmbedded(batch.passages, 0, ())
+        else:
+            with _ALONE:
+                told = _embed(home, encoder, batch, _counting_from(done, tell))
+        done += batch.passages
+        tell(done)
+        yield told
+
+
+def _embed(home: Home, encoder: GenerationEncoder, batch: Batch, tell: Count) -> BatchEmbedded:
+    """Write a batch's vectors and norms."""
     whole = Work(VECTORS)
     loading, embedding = (Work(stage, encoder.fingerprint) for stage in (LOADING, EMBEDDING))
-    with whole.timed(total):
-        for batch in _batches(home, keys):
-            known, compared = _known_vectors(home, encoder.fingerprint, old_keys, batch)
-            whole.units += compared
-            new = {
-                chunk.encoder_text: chunk.tokens
-                for _, part in batch
-                for chunk in part
-                if _digest(chunk.encoder_text) not in known
-            }
-            texts = list(new)
-            if texts:
-                if loaded is None:
-                    with loading.timed(1):
-                        loaded = load_encoder(encoder, home)
-                with embedding.timed(sum(new.values())):
-                    fresh, lengths = loaded.embed_with_norms(texts, _counting_from(done, stage, total, tell))
-                known.update(zip(map(_digest, texts), zip(fresh, lengths.tolist(), strict=True), strict=True))
-            for name, part in batch:
-                found = (known[_digest(chunk.encoder_text)] for chunk in part)
-                rows, norms = zip(*found, strict=True) if part else ((), ())
-                matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
-                if None not in norms:
-                    _save(norms_file(home, encoder.fingerprint, keys[name]), np.array(norms))
-                _save(vectors_file(home, encoder.fingerprint, keys[name]), matrix)
-                done += len(part)
-            embedded += len(texts)
-            log_event("batch embedded", encoder=encoder.spec.name, passages=len(texts), done=done, total=total)
-            tell(stage, done, total)
-    for work in (loading, embedding, whole.without(embedding).without(loading)):
-        record(home, work)
-    return embedded
+    with whole.timed(batch.passages):
+        chunks = {name: _chunks(home, key) for name, key in batch.keys.items()}
+        known, compared = _known_vectors(home, encoder.fingerprint, batch.old_keys, chunks)
+        whole.units += compared
+        new = {
+            chunk.encoder_text: chunk.tokens
+            for part in chunks.values()
+            for chunk in part
+            if _digest(chunk.encoder_text) not in known
+        }
+        if new:
+            if (encoder, home) not in _HELD:  # an encoder is loaded when the first text needs it
+                forget_encoder()
+                with loading.timed(1):
+                    _HELD[encoder, home] = load_encoder(encoder, home)
+            with embedding.timed(sum(new.values())):
+                fresh, lengths = _HELD[encoder, home].embed_with_norms(list(new), tell)
+            known.update(zip(map(_digest, new), zip(fresh, lengths.tolist(), strict=True), strict=True))
+        for name, part in chunks.items():
+            found = (known[_digest(chunk.encoder_text)] for chunk in part)
+            rows, norms = zip(*found, strict=True) if part else ((), ())
+            matrix = np.stack(rows) if rows else np.zeros((0, encoder_fingerprint(encoder.spec, home)[1]))
+            if None not in norms:
+                _save(norms_file(home, encoder.fingerprint, batch.keys[name]), np.array(norms))
+            _save(vectors_file(home, encoder.fingerprint, batch.keys[name]), matrix)
+    return BatchEmbedded(batch.passages, len(new), (loading, embedding, whole.without(embedding).without(loading)))
+
+
+def _chunks(home: Home, key: str) -> list[Chunk]:
+    folder = document_folder(home, key)
+    if not is_whole(folder):
+        raise SpecmineError(f"{folder} is missing: {SHARED_HOME}")
+    return load_chunks(folder)
+
+
+def forget_encoder() -> None:
+    """Give back the memory of the encoder that this process holds."""
+    _HELD.clear()
+    gc.collect()
 
 
 def load_encoder(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
@@ -132,40 +209,37 @@ def load_encoder(encoder: GenerationEncoder, home: Home) -> DocumentEncoder:
     return loaded
 
 
-def _counting_from(before: int, stage: str, total: int, tell: Progress) -> Callable[[int], None]:
-    return lambda count: tell(stage, before + count, total)
+def _counting_from(before: int, tell: Count) -> Count:
+    return lambda count: tell(before + count)
 
 
-def _batches(home: Home, keys: Mapping[str, str]) -> Iterator[Batch]:
-    batch: Batch = []
+def _batches(home: Home, keys: Mapping[str, str], old_keys: EarlierKeys) -> Iterator[Batch]:
+    batch: dict[str, str] = {}
     size = 0
-    for name, key in keys.items():
-        chunks = load_chunks(document_folder(home, key))
-        batch.append((name, chunks))
-        size += len(chunks)
-        if size >= _TEXTS_PER_BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    for number, (name, key) in enumerate(keys.items(), start=1):
+        batch[name] = key
+        size += read_json(document_folder(home, key) / MANIFEST)["chunks"]
+        if size >= _TEXTS_PER_BATCH or number == len(keys):
+            yield Batch(batch, {name: old_keys[name] for name in batch if old_keys.get(name)}, size)
+            batch, size = {}, 0
 
 
 def _known_vectors(
-    home: Home, fingerprint: str, old_keys: EarlierKeys, batch: Batch
+    home: Home, fingerprint: str, old_keys: EarlierKeys, chunks: Mapping[str, Sequence[Chunk]]
 ) -> tuple[dict[bytes, _Known], int]:
-    """Return the vectors and norms, by digest of their text, of what the batch's documents were before.
+    """Return the vectors and norms, by digest of their text, of what documents with these chunks were before.
 
     The second is how many passages were looked at for that.
     """
     known: dict[bytes, _Known] = {}
     compared = 0
-    for name, part in batch:
+    for name, part in chunks.items():
         wanted = {_digest(chunk.encoder_text) for chunk in part}
         for key in old_keys.get(name, ()):
             if wanted <= known.keys():
                 break
             if vectors_file(home, fingerprint, key).exists() and is_whole(document_folder(home, key)):
-                texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
+                texts = [chunk.encoder_text for chunk in _chunks(home, key)]
                 vectors = load_vectors(home, fingerprint, key)
                 has_norms = norms_file(home, fingerprint, key).exists()
                 norms = load_norms(home, fingerprint, key).tolist() if has_norms else [None] * len(vectors)

@@ -30,6 +30,7 @@ from indexing.generations import (
     write_documents,
 )
 from indexing.home import Home, LockedHomeError, SpecmineError, remove_partials
+from indexing.parts import Workers, here
 from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
 from indexing.reading import document_key, made_with, plan_generation, read_and_keep, reader_of, trial
 from indexing.reindexing.journal import under_way
@@ -102,11 +103,13 @@ def ingest(
     settings: IndexSettings,
     prune: bool = False,
     progress: Progress | None = None,
+    workers: Workers = here,
 ) -> IngestReport:
     """Bring the documents under ``paths`` into the served index and publish it.
 
-    ``prune`` removes documents whose files are gone from the folders given. Raises SpecmineError when a path does
-    not exist, another writer holds the home, or the configuration no longer fits the served index.
+    ``prune`` removes documents whose files are gone from the folders given; ``workers`` read and embed. Raises
+    SpecmineError when a path does not exist, another writer holds the home, or the configuration no longer fits the
+    served index.
     """
     started = time.monotonic()
     tell = progress or _silent
@@ -131,15 +134,14 @@ def ingest(
             )
             for name, old in alike.items()
         }
-        documents, unread = read_and_keep(sources, roots, hashes, generation, home, settings, tell)
+        documents, unread = read_and_keep(sources, roots, hashes, generation, home, settings, tell, workers)
         quarantine.extend(unread)
         documents = {**renamed, **_with_former_names(documents, known, renames)}
         renames = {name: old for name, old in renames.items() if name in documents}
         gone = _gone(known, found, quarantine, paths) if prune else []
         removed = [name for name in gone if name not in renames.values()]
-        embedded = embed_documents(
-            home, generation, {name: entry.key for name, entry in documents.items()}, _old_keys(known, documents), tell
-        )
+        keys = {name: entry.key for name, entry in documents.items()}
+        embedded = embed_documents(home, generation, keys, _old_keys(known, documents), tell, workers)
         out = [*removed, *renames.values()]
         kept = {name: entry for name, entry in known.items() if name not in documents and name not in out}
         kept |= _moved(known, unchanged)

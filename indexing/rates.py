@@ -10,9 +10,9 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ class Work:
     """A stage while it is measured: how many ``units`` were done, in how many seconds of all processors and of a clock.
 
     ``by`` names what did it, where its time depends on that: an encoder's fingerprint, a splitter.
+    ``megabytes`` is the most memory that the process which did it ever held.
     """
 
     stage: str
@@ -36,6 +37,7 @@ class Work:
     units: float = 0.0
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
+    megabytes: float = 0.0
 
     @contextmanager
     def timed(self, units: float) -> Iterator[None]:
@@ -47,11 +49,12 @@ class Work:
         finally:
             self.cpu_seconds += cpu_seconds() - cpu
             self.wall_seconds += time.monotonic() - clock
+            self.megabytes = peak_megabytes(children=self.stage == READING)
 
     def without(self, part: Work) -> Work:
         """Return this work without the time of a part of it."""
         cpu, wall = self.cpu_seconds - part.cpu_seconds, self.wall_seconds - part.wall_seconds
-        return Work(self.stage, self.by, self.units, max(0.0, cpu), max(0.0, wall))
+        return replace(self, cpu_seconds=max(0.0, cpu), wall_seconds=max(0.0, wall))
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,25 @@ def record(home: Home, work: Work) -> None:
     if work.units <= 0:
         return
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    unit, megabytes = UNITS[work.stage], peak_megabytes(children=work.stage == READING)
+    unit, megabytes = UNITS[work.stage], max(work.megabytes, peak_megabytes(children=work.stage == READING))
     line = {"time": moment, "process": os.getpid(), **asdict(work), "unit": unit, "megabytes": megabytes}
     append(home, _FILE, line)
+
+
+def together(parts: Iterable[Work], wall_seconds: float) -> list[Work]:
+    """Return the work of several processes by stage; ``wall_seconds`` is what all of it took by the clock.
+
+    Of that each stage has its share of what the processes took by their own clocks.
+    """
+    found: dict[str, Work] = {}
+    for part in parts:
+        whole = found.setdefault(part.stage, Work(part.stage, part.by))
+        whole.units += part.units
+        whole.cpu_seconds += part.cpu_seconds
+        whole.wall_seconds += part.wall_seconds
+        whole.megabytes = max(whole.megabytes, part.megabytes)
+    clocks = sum(work.wall_seconds for work in found.values()) or 1.0
+    return [replace(work, wall_seconds=work.wall_seconds * wall_seconds / clocks) for work in found.values()]
 
 
 def rates(home: Home) -> Rates:

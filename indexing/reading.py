@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from chunking import docling_install
@@ -25,13 +28,23 @@ from indexing.generations import (
     fingerprint_of,
     read_generation,
 )
-from indexing.home import MANIFEST, PARTIAL_SUFFIX, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
+from indexing.home import (
+    MANIFEST,
+    PARTIAL_SUFFIX,
+    Home,
+    SpecmineError,
+    is_whole,
+    read_json,
+    write_artifact,
+    write_json,
+)
 from indexing.log import log_event
 from indexing.models import encoder_fingerprint, tokenizer_file
+from indexing.parts import SHARED_HOME, Count, Workers, here
 from indexing.quarantine import Quarantined
-from indexing.rates import Work, record
+from indexing.rates import Work, record, together
 from indexing.releases import current
-from indexing.settings import IndexSettings
+from indexing.settings import IndexSettings, QdrantSettings
 from indexing.specs import EncoderSpec
 
 # Bump when a reader changes what it makes of the same bytes.
@@ -94,6 +107,17 @@ def document_key(document_id: str, content_hash: str, generation: Generation) ->
     return fingerprint_of([document_id, content_hash, generation.chunking])[:32]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A file to read: its document's id and key, its SHA-256, and the folder it must truly lie in, where known."""
+
+    path: Path
+    document: str
+    key: str
+    content_hash: str
+    root: Path | None
+
+
 def read_and_keep(
     sources: Mapping[str, Path],
     roots: Mapping[str, Path],
@@ -102,50 +126,95 @@ def read_and_keep(
     home: Home,
     settings: IndexSettings,
     tell: Progress,
+    workers: Workers = here,
 ) -> tuple[dict[str, IndexedDocument], list[Quarantined]]:
-    """Read and cut, in worker processes, the files (by document id) that are not kept yet under the generation.
+    """Read and cut, in processes of their own, the files (by document id) that are not kept yet under the generation.
 
     ``hashes`` holds the SHA-256 of each file, ``roots`` the folder that a file must truly lie in, where known.
     Returns the documents, and those that could not be read. Raises OSError where what was read cannot be written.
     """
     keys = {name: document_key(name, hashes[name], generation) for name in sources}
-    missing = [name for name in sources if not is_whole(document_folder(home, keys[name]))]
-    chunking = ChunkSettings(**generation.chunk_settings)
-    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
-    reader = reader_of(settings)
+    missing = [
+        Wanted(sources[name], name, keys[name], hashes[name], roots.get(name))
+        for name in sources
+        if not is_whole(document_folder(home, keys[name]))
+    ]
     unread: list[Quarantined] = []
-    done = len(sources) - len(missing)
-    tell("reading", done, len(sources))
-    work = Work(READING)
-    with work.timed(0), _incoming(home) as incoming:
-        jobs = [Job(sources[name], name, incoming / keys[name], roots.get(name)) for name in missing]
-        for outcome in read_and_chunk_all(
-            jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
-        ):
-            name = outcome.job.document_id
-            if isinstance(outcome, Unread):
-                tried = "" if outcome.passing else trial(settings, reader, hashes[name])
-                unread.append(
-                    Quarantined(name, outcome.reason, outcome.page, str(sources[name]), hashes[name], tried=tried)
-                )
-            elif read_json(outcome.job.directory / "document.json")["content_hash"] != hashes[name]:
-                unread.append(Quarantined(name, "the file changed while it was read", None, str(sources[name])))
-            else:
-                _keep_read(home, keys[name], outcome, hashes[name], reader)
-                log_event("document read", document=name, sha256=hashes[name])
-                work.units += text_bytes(document_folder(home, keys[name]))
-            done += 1
-            tell("reading", done, len(sources))
+    took: list[Work] = []
+    kept = len(sources) - len(missing)
+    tell("reading", kept, len(sources))
+    started = time.monotonic()
+    # What it writes no lease must guard, and no store is asked.
+    apart = replace(home, lease=None), replace(settings, qdrant=QdrantSettings())
+    work = partial(read_files, *apart, generation, reader_of(settings))
+    for told in workers("reading", work, missing, lambda done: tell("reading", kept + done, len(sources))):
+        if isinstance(told, Work):
+            took.append(told)
+        elif isinstance(told, Quarantined):
+            unread.append(told)
+        else:
+            log_event("document read", document=told.document, sha256=told.content_hash)
     for entry in unread:
         log_event("document quarantined", document=entry.document, reason=entry.reason, page=entry.page)
-    record(home, work)
+    for found in together(took, time.monotonic() - started):
+        record(home, found)
     failed = {entry.document for entry in unread}
     documents = {
         name: _indexed(home, keys[name], hashes[name], str(path))
         for name, path in sources.items()
         if name not in failed
     }
-    return documents, unread
+    return documents, sorted(unread, key=lambda entry: entry.document)
+
+
+def read_files(
+    home: Home,
+    settings: IndexSettings,
+    generation: Generation,
+    reader: int | str,
+    files: Sequence[Wanted],
+    tell: Count,
+) -> Iterator[Wanted | Quarantined | Work]:
+    """Read, cut and keep files; yield each that is kept, each that cannot be read, and last what reading took.
+
+    Raises SpecmineError where this machine has another ``reader``.
+    """
+    if reader_of(settings) != reader:
+        raise SpecmineError(
+            f"{platform.node()} reads with {reader_of(settings)!r}, the run was begun with {reader!r}: install the "
+            "same version of specmine, and of Tesseract or docling where they read, on every worker"
+        )
+    by_name = {file.document: file for file in files}
+    missing = [file for file in files if not is_whole(document_folder(home, file.key))]
+    chunking = ChunkSettings(**generation.chunk_settings)
+    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
+    work = Work(READING)
+    done = len(files) - len(missing)
+    with work.timed(0), _incoming(home) as incoming:
+        jobs = [Job(file.path, file.document, incoming / file.key, file.root) for file in missing]
+        for outcome in read_and_chunk_all(
+            jobs, settings.limits, chunking, tokenizers, ocr=settings.ocr, reading=settings.reading
+        ):
+            file = by_name[outcome.job.document_id]
+            told = _kept(home, file, outcome, reader, trial(settings, reader, file.content_hash))
+            if isinstance(told, Wanted):
+                work.units += text_bytes(document_folder(home, file.key))
+            done += 1
+            tell(done)
+            yield told
+    yield work
+
+
+def _kept(home: Home, file: Wanted, outcome: Read | Unread, reader: int | str, tried: str) -> Wanted | Quarantined:
+    """Keep what was read of a file, and return the file; or return why it is not kept."""
+    source = str(file.path)
+    if isinstance(outcome, Unread):
+        tried = "" if outcome.passing else tried
+        return Quarantined(file.document, outcome.reason, outcome.page, source, file.content_hash, tried=tried)
+    if read_json(outcome.job.directory / "document.json")["content_hash"] != file.content_hash:
+        return Quarantined(file.document, "the file changed while it was read", None, source)
+    _keep_read(home, file.key, outcome, file.content_hash, reader)
+    return file
 
 
 @contextmanager
@@ -180,6 +249,8 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: i
 
 
 def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDocument:
+    if not is_whole(document_folder(home, key)):
+        raise SpecmineError(f"{document_folder(home, key)} is missing: {SHARED_HOME}")
     summary = read_json(document_folder(home, key) / MANIFEST)
     return IndexedDocument(
         key=key,

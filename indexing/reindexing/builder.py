@@ -20,6 +20,7 @@ from indexing.generations import (
 )
 from indexing.geometry import Geometry
 from indexing.home import Home
+from indexing.parts import Workers, here
 from indexing.reindexing.recut import keep_under
 from indexing.releases import Release
 from indexing.settings import IndexSettings
@@ -30,13 +31,15 @@ class Builder:
     """``source`` are the served documents that were taken over, ``documents`` the same as the new generation has them.
 
     ``content`` is the new generation's content that holds them, None before there is one. ``embedded`` counts the
-    passages that went through an encoder; ``unread`` gives, by document, why it could not be read again.
+    passages that went through an encoder; ``unread`` gives, by document, why it could not be read again. ``workers``
+    read, cut and embed.
     """
 
     home: Home
     settings: IndexSettings
     generation: Generation
     progress: Progress
+    workers: Workers = here
     source: dict[str, IndexedDocument] = field(default_factory=dict)
     documents: dict[str, IndexedDocument] = field(default_factory=dict)
     content: int | None = None
@@ -57,9 +60,9 @@ class Builder:
             keys = listed_keys(self.home)
             for name, entry in changed.items():  # after a rollback the newest list of a generation is not the served
                 keys[name] = list(dict.fromkeys([entry.key, *keys.get(name, ())]))
-            cut, unread = keep_under(self.home, self.settings, self.generation, changed, self.progress)
+            cut, unread = keep_under(self.home, self.settings, self.generation, changed, self.progress, self.workers)
             wanted = {name: entry.key for name, entry in cut.items()}
-            self.embedded += embed_documents(self.home, self.generation, wanted, keys, self.progress)
+            self.embedded += embed_documents(self.home, self.generation, wanted, keys, self.progress, self.workers)
             self.embedded += add_missing_norms(self.home, self.generation, wanted, self.progress)
             self.documents.update(cut)
             self.unread.update(unread)

@@ -6,8 +6,10 @@ are read again, where the file of the same bytes is still there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from chunking.accounting import account
@@ -18,9 +20,10 @@ from chunking.tokens import TokenCounter
 from indexing.costs import CUTTING
 from indexing.embedding import Progress
 from indexing.generations import Generation, IndexedDocument, document_folder
-from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
+from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.models import tokenizer_file
-from indexing.rates import Work, record
+from indexing.parts import SHARED_HOME, Count, Workers, here
+from indexing.rates import Work, record, together
 from indexing.reading import document_key, read_and_keep, reader_of
 from indexing.settings import IndexSettings
 
@@ -50,6 +53,7 @@ def keep_under(
     generation: Generation,
     documents: Mapping[str, IndexedDocument],
     progress: Progress,
+    workers: Workers = here,
 ) -> tuple[dict[str, IndexedDocument], dict[str, str]]:
     """Keep documents under ``generation``; return them as they are there, and why some could not be read again.
 
@@ -63,10 +67,10 @@ def keep_under(
     }
     sources = {name: Path(entry.source) for name, entry in again.items()}
     hashes = {name: entry.content_hash for name, entry in again.items()}
-    read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress)
+    read, unread = read_and_keep(sources, {}, hashes, generation, home, settings, progress, workers)
     read = {name: replace(entry, formerly=documents[name].formerly) for name, entry in read.items()}
     rest = {name: entry for name, entry in documents.items() if name not in read}
-    cut = {**read, **cut_stored(home, settings, generation, rest, progress)}
+    cut = {**read, **cut_stored(home, settings, generation, rest, progress, workers)}
     return cut, {entry.document: entry.reason for entry in unread}
 
 
@@ -76,29 +80,50 @@ def cut_stored(
     generation: Generation,
     documents: Mapping[str, IndexedDocument],
     progress: Progress,
+    workers: Workers = here,
 ) -> dict[str, IndexedDocument]:
     """Cut stored documents as ``generation`` says, and keep them under it; return them as they are there."""
-    counter = TokenCounter.load([tokenizer_file(spec, home) for spec in settings.encoders])
+    keys = {name: document_key(name, entry.content_hash, generation) for name, entry in documents.items()}
+    missing = [(documents[name].key, keys[name]) for name in not_kept(home, generation, documents)]
+    kept = len(documents) - len(missing)
+    progress("cutting", kept, len(documents))
     chunk_settings = ChunkSettings(**generation.chunk_settings)
+    tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
+    work = partial(cut_documents, replace(home, lease=None), chunk_settings, tokenizers)
+    started = time.monotonic()
+    took = list(workers("cutting", work, missing, lambda done: progress("cutting", kept + done, len(documents))))
+    for found in together(took, time.monotonic() - started):
+        record(home, found)
     cut: dict[str, IndexedDocument] = {}
-    work = Work(CUTTING, chunk_settings.splitter)
-    for number, (name, entry) in enumerate(documents.items(), start=1):
-        key = document_key(name, entry.content_hash, generation)
-        if not is_whole(document_folder(home, key)):
-            with work.timed(text_bytes(document_folder(home, entry.key))):
-                _cut(home, chunk_settings, counter, entry.key, key)
-        summary = read_json(document_folder(home, key) / MANIFEST)
-        cut[name] = replace(entry, key=key, chunks=summary["chunks"], totals=summary["totals"])
-        progress("cutting", number, len(documents))
-    record(home, work)
+    for name, entry in documents.items():
+        if not is_whole(document_folder(home, keys[name])):
+            raise SpecmineError(f"{document_folder(home, keys[name])} is missing: {SHARED_HOME}")
+        summary = read_json(document_folder(home, keys[name]) / MANIFEST)
+        cut[name] = replace(entry, key=keys[name], chunks=summary["chunks"], totals=summary["totals"])
     return cut
+
+
+def cut_documents(
+    home: Home, settings: ChunkSettings, tokenizers: Sequence[Path], keys: Sequence[tuple[str, str]], tell: Count
+) -> Iterator[Work]:
+    """Cut the document kept under the first of two keys, and keep it under the second; yield what that took."""
+    counter = TokenCounter.load(tokenizers)
+    work = Work(CUTTING, settings.splitter)
+    for number, (old, new) in enumerate(keys, start=1):
+        if not is_whole(document_folder(home, old)):
+            raise SpecmineError(f"{document_folder(home, old)} is missing: {SHARED_HOME}")
+        if not is_whole(document_folder(home, new)):
+            with work.timed(text_bytes(document_folder(home, old))):
+                _cut(home, settings, counter, old, new)
+        tell(number)
+    yield work
 
 
 def _cut(home: Home, settings: ChunkSettings, counter: TokenCounter, old: str, new: str) -> None:
     document, _ = load(document_folder(home, old))
     chunks = chunk(document, settings, counter)
-    with write_artifact(document_folder(home, new)) as partial:
-        save(partial, document, chunks)
+    with write_artifact(document_folder(home, new)) as folder:
+        save(folder, document, chunks)
         summary = read_json(document_folder(home, old) / MANIFEST)
         totals = account(document, chunks).totals
-        write_json(partial / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})
+        write_json(folder / MANIFEST, {**summary, "chunks": len(chunks), "totals": totals})

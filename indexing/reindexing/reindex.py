@@ -20,6 +20,7 @@ from indexing.embedding import Progress
 from indexing.generations import Generation, read_generation
 from indexing.home import Home, LockedHomeError, remove_partials
 from indexing.models import encoder_fingerprint
+from indexing.parts import Workers, here
 from indexing.rates import Work, record
 from indexing.reading import plan_generation
 from indexing.reindexing.builder import Builder
@@ -115,11 +116,13 @@ def reindex(
     rule: ReindexSettings | None = None,
     judge: Judge | None = None,
     judged_queries: int = 0,
+    workers: Workers = here,
 ) -> ReindexReport:
     """Build the configured generation from the served documents and publish it if its checks pass.
 
     Query-encoder versions stay with encoders whose document side is the same; the others start untrained.
-    ``judged_queries`` is how many ``judge`` will search for, which the estimate counts. Raises LockedHomeError when
+    ``judged_queries`` is how many ``judge`` will search for, which the estimate counts. ``workers`` read, cut and embed
+    (see ``indexing.parts``). Raises LockedHomeError when
     another re-index runs.
     """
     rule = rule or ReindexSettings()
@@ -132,7 +135,7 @@ def reindex(
         progress("estimating", 0, 1)
         work, estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)
         progress("estimating", 1, 1)
-        builder = Builder(home, settings, plan_generation(home, settings), progress)
+        builder = Builder(home, settings, plan_generation(home, settings), progress, workers)
         meter = Meter(home, served(home), builder.generation)
         begin(home, plan.generation)
         builder.prepare(served(home))

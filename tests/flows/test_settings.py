@@ -241,3 +241,16 @@ def test_neither_prefect_nor_torch_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("workers = 0", "workers must be 1 to 1000, not 0"),
+        ('address = "tcp://scheduler:8786"', 'set task_runner = "dask" or "ray", not threads'),
+        ("batch_seconds = 1", "batch_seconds must be 10 to 86400, not 1"),
+        ('task_runner = "celery"', "task_runner: input should be 'threads', 'processes', 'dask' or 'ray'"),
+    ],
+)
+def test_a_task_runner_that_cannot_be_is_refused(table: str, reason: str) -> None:
+    assert reason in refusal(f"[runs]\n{table}\n")

@@ -1,0 +1,214 @@
+"""Parts of a stage as tasks: the same index whoever does them, and what comes of a worker that dies or hangs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.run_settings import RunSettings
+from flows.settings import load_settings
+from indexing.home import SpecmineError
+from indexing.search import Searcher
+
+pytestmark = pytest.mark.slow
+needs_dask = pytest.mark.skipif(find_spec("prefect_dask") is None, reason="prefect-dask is not installed")
+
+
+def squares(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+    for number, part in enumerate(parts, start=1):
+        yield part * part, os.getpid()
+        tell(number)
+
+
+def killed_once(parts: Sequence[Path], tell: Callable[[int], None]) -> Iterator[int]:
+    for flag in parts:
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield os.getpid()
+        tell(1)
+
+
+def killed_always(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield 0
+
+
+def slow(parts: Sequence[float], tell: Callable[[int], None]) -> Iterator[float]:
+    for seconds in parts:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.05)
+        yield seconds
+
+
+def refused(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
+    raise SpecmineError("nothing is indexed")
+    yield 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect(prefect_home: Path) -> Iterator[None]:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tried again."""
+    from flows import workers
+
+    monkeypatch.setattr(workers, "do_parts", workers.do_parts.with_options(retries=0))
+
+
+def do(work: Any, parts: Sequence[Any], told: list[int], **settings: Any) -> list[Any]:
+    from flows.workers import workers_of
+
+    with workers_of(RunSettings(**settings)) as workers:
+        return list(workers("a stage", work, parts, told.append))
+
+
+def test_threads_tell_what_is_done_while_it_is_done() -> None:
+    told: list[int] = []
+    done = do(squares, [1, 2, 3], told)
+    assert sorted(result for result, _ in done) == [1, 4, 9]
+    assert {process for _, process in done} == {os.getpid()}
+    assert told == [1, 1, 2, 2, 3, 3]
+
+
+def test_processes_do_the_parts_and_end() -> None:
+    told: list[int] = []
+    done = do(squares, [1, 2, 3], told, task_runner="processes")
+    assert sorted(result for result, _ in done) == [1, 4, 9]
+    assert os.getpid() not in {process for _, process in done}
+    assert told == [1, 2, 3]
+    assert not [process for _, process in done if Path(f"/proc/{process}").exists()]
+
+
+def test_one_part_needs_no_other_process() -> None:
+    assert do(squares, [5], [], task_runner="processes") == [(25, os.getpid())]
+
+
+def test_many_parts_are_a_hundred_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import workers
+
+    sizes: list[list[int]] = []
+
+    def count(runner: Any, here: bool, stage: str, limit: Any, work: Any, groups: Any, tell: Any) -> Any:
+        sizes.append([len(group) for group in groups])
+        assert limit == 3600.0 * len(groups[0])
+        return iter(())
+
+    monkeypatch.setattr(workers, "_in_tasks", count)
+    do(squares, range(1001), [])
+    assert sizes == [[11] * 91]
+
+
+def test_what_a_part_refuses_is_said_as_it_is() -> None:
+    with pytest.raises(SpecmineError, match=r"^nothing is indexed$"):
+        do(refused, [1, 2], [])
+
+
+def test_a_batch_that_takes_too_long_is_given_up(once: None) -> None:
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from flows import workers
+
+    started = time.monotonic()
+    with (
+        ThreadPoolTaskRunner(max_workers=1) as runner,
+        pytest.raises(SpecmineError, match=r"'embedding' took longer than \[runs\] batch_seconds allows"),
+    ):
+        list(workers._in_tasks(runner, True, "embedding", 1.0, slow, [[60.0]], lambda done: None))
+    assert time.monotonic() - started < 30
+
+
+def test_a_process_that_dies_is_an_error_of_one_line(once: None) -> None:
+    with pytest.raises(SpecmineError, match=r"lost its worker \(BrokenProcessPool\), most likely for want of memory"):
+        do(killed_always, [1, 2], [], task_runner="processes")
+
+
+@needs_dask
+def test_dask_does_the_part_of_a_dead_worker_again(tmp_path: Path) -> None:
+    flags = [tmp_path / "one", tmp_path / "two"]
+    flags[1].touch()
+    done = do(killed_once, flags, [], task_runner="dask")
+    assert len(done) == 2
+    assert os.getpid() not in done
+
+
+@needs_dask
+@pytest.mark.models
+def test_dask_and_threads_make_the_same_index(
+    write_config: Callable[[str], Path], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect_dask import DaskTaskRunner
+
+    from flows import workers
+    from flows.ingest import ingest
+    from indexing import embedding
+
+    submitted: list[str] = []
+    submit = DaskTaskRunner.submit
+
+    def counted(self: Any, task: Any, *arguments: Any, **named: Any) -> Any:
+        submitted.append(task.name)
+        return submit(self, task, *arguments, **named)
+
+    monkeypatch.setattr(DaskTaskRunner, "submit", counted)
+    monkeypatch.setattr(embedding, "_TEXTS_PER_BATCH", 1)
+    monkeypatch.setattr(workers, "_PARTS", {})
+    states = {}
+    for name in ("threads", "dask"):
+        home = workplace / f"home-{name}"
+        home.mkdir()
+        (home / "models").symlink_to((workplace / "home" / "models").resolve())
+        config = write_config(f'[runs]\ntask_runner = "{name}"\nworkers = 2\n')
+        config.write_text(config.read_text().replace('home = "home"', f'home = "{home.name}"'))
+        report = ingest(config=str(config))
+        assert (report["documents"]["indexed"], report["release"]) == (2, "r0001")
+        states[name] = _state(config) | {"chunks": report["chunks"], "generation": report["generation"]}
+    assert sorted(submitted) == ["embedding with wordllama"] * 2 + ["reading"] * 2
+    assert states["threads"]["vectors"]
+    assert states["dask"] == states["threads"]
+
+
+def _state(config: Path) -> dict[str, Any]:
+    """What an index is made of, and what it finds."""
+    settings = load_settings(config)
+    home = settings.open_home()
+    searcher = Searcher.open(home, settings.index())
+    try:
+        return {
+            "ids": list(searcher.chunk_ids),
+            "texts": [chunk.text for chunk in searcher.chunks.values()],
+            "vectors": {
+                str(path.relative_to(home.vectors)): hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(home.vectors.rglob("*.npy"))
+            },
+            "stored": {
+                chunk: vector.tobytes()
+                for name in searcher.release.encoders
+                for chunk, vector in searcher._reader.vectors(name)
+            },
+            "found": [
+                [(result.chunk.id, result.score) for result in searcher.search(query).results]
+                for query in ("flange bolts", "colour of steam couplings", "25 Nm")
+            ],
+        }
+    finally:
+        searcher.close()
