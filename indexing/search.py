@@ -133,7 +133,7 @@ class Searcher:
         self._settings = settings
         self._reader = reader
         self._held = held
-        self._loaded = tuple(loaded)
+        self._loaded: tuple[QueryEncoder, ...] = tuple(loaded)
         self._last_embedded: dict[str, tuple[list[str], Embedded]] = {}
         self.release = release
         self.generation = generation
@@ -165,11 +165,13 @@ class Searcher:
     def encoders(self) -> dict[str, QueryEncoder]:
         """The release's query encoders by name. A version made for other document vectors is refused."""
         versions = self.release.encoders
-        return {
+        encoders = {
             part.spec.name: self._already_loaded(part, versions[part.spec.name])
             or self.load_encoder(part.spec.name, versions[part.spec.name])
             for part in self.generation.encoders
         }
+        self._loaded = ()  # what this release does not share is not kept in memory for it
+        return encoders
 
     def _already_loaded(self, part: GenerationEncoder, version: str) -> QueryEncoder | None:
         wanted = (part.spec, part.fingerprint, version)
