@@ -53,7 +53,7 @@ class Installation:
         command = [sys.executable, "-m", "cli", *arguments, "--json", "--config", str(self.config)]
         command += ["--no-prefect"] if arguments[0] in ("ingest", "reindex") else []
         with (self.work / "log").open("a") as log:
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, process_group=0)
 
     def run(self, *arguments: str) -> dict[str, Any]:
         """Run a command to its end and return what it says. Exits where it fails."""

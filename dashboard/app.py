@@ -43,6 +43,10 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+_KEPT_ALIVE = 75
+"""Seconds that an unused connection stays open: longer than proxies and clients keep theirs (60 s is usual). Who asks
+must be the one that closes, for a question sent into a connection just closed gets no answer."""
+
 _MOST_RESULTS = 100
 _LONGEST_BODY = 1000  # bytes of what may be posted
 
@@ -157,4 +161,5 @@ def serve(
     home: Home, settings: IndexSettings, catalogue: Catalogue, host: str, port: int, runs: RunService | None = None
 ) -> None:
     """Serve the pages until interrupted."""
-    uvicorn.run(create_app(home, settings, catalogue, runs), host=host, port=port, log_level="warning")
+    app = create_app(home, settings, catalogue, runs)
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_keep_alive=_KEPT_ALIVE)

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from dashboard.app import create_app
+from dashboard.app import create_app, serve
 from dashboard.highlight import marked
 from evaluation.catalogue import Catalogue
 from evaluation.searches import Search, Shown
@@ -317,3 +317,11 @@ def test_a_person_searches_in_a_browser(address: str, filled: Home) -> None:
         assert page.get_by_role("cell", name="pump.txt").is_visible()
         browser.close()
     assert problems == []
+
+
+def test_an_unused_connection_outlives_those_who_ask(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nginx keeps one for 60 seconds: one that the server closed first would lose the question sent into it."""
+    options: dict[str, object] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda _, **given: options.update(given))
+    serve(home, SETTINGS, Catalogue(home.catalogue_url), "127.0.0.1", 8765)
+    assert isinstance(options["timeout_keep_alive"], int) and options["timeout_keep_alive"] > 60
