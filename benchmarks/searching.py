@@ -259,6 +259,8 @@ def operate(
         run("ingest", "ingest", str(here.documents), beside=True)
         run("promote", "promote", versions[rounds % len(versions)])
         run("rollback", "rollback")
+        if rounds and len(watched.answers) >= searches:
+            return
         before, size = size, SIZES[(rounds + 1) % len(SIZES)]
         here.configure(size)
         run("re-index", "reindex", beside=True)
