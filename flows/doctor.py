@@ -27,6 +27,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     index.catalogue,
     index.release,
     orchestration.prefect,
+    orchestration.workers,
 )
 
 

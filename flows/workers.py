@@ -96,7 +96,11 @@ def _in_tasks(
             name=stage, task_run_name=f"{stage} {number} of {len(groups)}", timeout_seconds=limit
         )
         parameters = {"work": work, "parts": group, "tell": events.put if in_this_process else _silent}
-        runner.submit(one, parameters).add_done_callback(events.put)
+        try:
+            future = runner.submit(one, parameters)
+        except OSError as error:  # a cluster is connected to when it gets its first task; it may be there later
+            raise ConnectionError(f"the workers of [runs] task_runner cannot be reached: {error}") from error
+        future.add_done_callback(events.put)
     ended = done = 0
     while ended < len(groups):
         event = events.get()

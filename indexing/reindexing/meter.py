@@ -75,10 +75,11 @@ class Meter:
                 files += [file(self._home, part.fingerprint, key) for file in (vectors_file, norms_file)]
             disk += sum(_new_bytes(path, self._since) for path in files)
         works = measured_after(self._home, self._measurements)
-        taken = (
-            cpu_seconds() - self._cpu,
+        megabytes = peak_megabytes(children=any(work.stage == READING for work in works))
+        taken = (  # what workers in other processes did is in the stages alone
+            max(cpu_seconds() - self._cpu, sum(work.cpu_seconds for work in works)),
             time.monotonic() - self._clock,
-            peak_megabytes(children=any(work.stage == READING for work in works)),
+            max(megabytes, *(work.megabytes for work in works)) if works else megabytes,
             disk / MEGABYTE,
         )
         return Taken(dict(zip(COMPARED, taken, strict=True)), self._stages(works))

@@ -137,6 +137,19 @@ def test_a_batch_that_takes_too_long_is_given_up(once: None) -> None:
     assert time.monotonic() - started < 30
 
 
+def test_a_cluster_that_does_not_answer_may_do_so_later() -> None:
+    from flows import workers
+
+    class Nobody:
+        def submit(self, task: Any, parameters: Any) -> Any:
+            raise OSError("timed out after 30 s")  # what distributed raises
+
+    with pytest.raises(
+        ConnectionError, match=r"workers of \[runs\] task_runner cannot be reached: timed out after 30 s"
+    ):
+        list(workers._in_tasks(Nobody(), False, "reading", None, squares, [[1]], lambda done: None))  # type: ignore[arg-type]
+
+
 def test_a_process_that_dies_is_an_error_of_one_line(once: None) -> None:
     with pytest.raises(SpecmineError, match=r"lost its worker \(BrokenProcessPool\), most likely for want of memory"):
         do(killed_always, [1, 2], [], task_runner="processes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -203,3 +204,24 @@ def test_a_server_that_wants_a_secret(
     failed = {entry["name"]: entry["message"] for entry in check_all(configured())["checks"]}
     assert failed["prefect"].endswith("(401 Unauthorized); set PREFECT_API_AUTH_STRING")
     assert "wrong:one" not in failed["prefect"]
+
+
+def test_the_workers_of_the_task_runner_are_looked_for(
+    configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(table: str) -> Check:
+        return only(orchestration.workers(configured(f"[runs]\n{table}\n")), "workers")
+
+    assert (found("").outcome, found("").message) == ("ok", "threads: this process")
+    assert found('task_runner = "processes"\nworkers = 3').message == "processes: 3 processes of this machine"
+    monkeypatch.setattr(orchestration, "find_spec", lambda name: None)
+    missing = found('task_runner = "ray"')
+    assert (missing.outcome, missing.mend) == ("failed", "python -m pip install 'specmine[ray]'")
+    monkeypatch.setattr(orchestration, "find_spec", lambda name: name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert found(f'task_runner = "dask"\naddress = "tcp://{address}"').outcome == "ok"
+        assert found(f'task_runner = "dask"\naddress = "{address}"').outcome == "ok"
+    gone = found(f'task_runner = "dask"\naddress = "tcp://{address}"')
+    assert gone.outcome == "failed"
+    assert "refused" in gone.message
