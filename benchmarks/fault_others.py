@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,33 +26,39 @@ from flows import stages
 from flows.settings import Settings
 
 TOLD = ("SpecmineError", "LockedHomeError", "CatalogueError", "LedgerError")
-FULL = ("No space left", "os error 28", "disk is full", "requested and")  # numpy counts what it could not write
-SHARES = (0.05, 0.3, 0.6, 0.9)  # of what a stage adds to its home, that there is room for
+SMALL_DISK = 192 << 20  # bytes
+BALLAST, KILOBYTES_LEFT = "ballast", 40  # of a full disk
 LOCKED_SHORT, LOCKED_LONG = 4.0, 60.0  # seconds; a catalogue that is locked is waited for for ten
 MORE = "# One more\n\n## 1 Scope\n\nA document that comes while something else is under way.\n"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
 def disk_full(campaign: KillCampaign, expected: dict[str, Expected], trial: Trial) -> None:
-    """Run stages on a file system of their own that is too small, then give it room and run them again."""
-    folder = campaign.made.folder / "small"
-    folder.mkdir(exist_ok=True)
-    for stage in STAGES.values():
-        kilobytes = _kilobytes(campaign.made.prepared(stage.after))
-        more = max(200, _kilobytes(campaign.made.prepared(stage.name)) - kilobytes)
-        for share in SHARES:
-            size = int(kilobytes + share * more)
-            with _mounted(folder, size):
+    """Fill the file system of a home before a stage or while it runs; then make room and run it again.
+
+    Before: it must be refused in one line. Meanwhile: it ends with an error, or with SIGBUS where SQLite or the engine
+    finds no room for a page that it maps. After either the served release must be searched with the disk still full.
+    """
+    with _mounted(campaign.made.folder / "small") as folder:
+        for stage in STAGES.values():
+            parts = [part for part, seconds in expected[stage.name].parts.items() if seconds > 0.0]
+            for part in (None, *parts[1 :: max(1, len(parts) // 3)]):
                 home = folder / "home"
                 campaign.made.copy_of(stage.after, home)
                 settings = campaign.made.settings(home, stage.reindexed)
-                ended = run(campaign.work(stage, settings), campaign.log)
-                told = ended.error.partition("\n")[0][:120] or ("killed" if ended.killed else "there was room enough")
-                trial.kills.append(f"{stage.name} with room for {share:.0%}: {told}")
-                if ended.error and not ended.error.startswith(TOLD) and not any(word in ended.error for word in FULL):
-                    trial.faults.append(f"{stage.name} with room for {share:.0%} is told as {told}")
+                if part is None:
+                    _fill(folder, KILOBYTES_LEFT)
+                    ended, name = run(campaign.work(stage, settings), campaign.log), stage.name
+                    if not ended.error.startswith(TOLD):
+                        trial.faults.append(f"{name} on a full disk is told as {ended.error or 'done'}")
+                else:
+                    filling = partial(_fill_told, folder, KILOBYTES_LEFT)
+                    ended, _ = run_beside(campaign.work(stage, settings), part, filling, campaign.log)
+                    name = f"{stage.name}, full from {part!r} on"
+                told = ended.error.partition("\n")[0][:120] or f"done in {ended.seconds:.1f} s"
+                trial.kills.append(f"{name}: {told}")
                 campaign.look(settings, expected[stage.name], trial)
-                subprocess.run(["mount", "-o", "remount,size=500m", str(folder)], check=True)
+                (folder / BALLAST).unlink()
                 campaign.run_to_its_end(stage, settings, expected[stage.name], trial, kills=1)
 
 
@@ -224,13 +230,39 @@ def _kilobytes(folder: Path) -> int:
 
 
 @contextmanager
-def _mounted(folder: Path, kilobytes: int) -> Iterator[None]:
-    """Mount a file system in memory of a size. Only root may."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], check=True)
+def _mounted(folder: Path) -> Iterator[Path]:
+    """Mount a file system of its own (ext4 in a file), as only root may, and yield where."""
+    image = folder.with_suffix(".ext4")
+    folder.mkdir(exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(SMALL_DISK)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
     try:
-        yield
+        yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+        image.unlink()
+
+
+def _fill(folder: Path, kilobytes: int) -> Path:
+    """Fill a file system but for so much, and return the file that fills it."""
+    subprocess.run(["sync", "-f", str(folder)], check=True)
+    ballast = folder / BALLAST
+    with ballast.open("wb", buffering=0) as file:
+        with suppress(OSError):
+            while file.write(bytes(1 << 16)):
+                pass
+        with suppress(OSError):
+            while file.write(bytes(1 << 10)):
+                pass
+        file.truncate(max(0, file.tell() - kilobytes * 1024))
+        os.fsync(file.fileno())
+    return ballast
+
+
+def _fill_told(folder: Path, kilobytes: int, tell: Tell) -> bool:
+    return _fill(folder, kilobytes).exists()
 
 
 def _hold(catalogue: Path, seconds: float, tell: Tell) -> bool:

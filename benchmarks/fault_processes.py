@@ -6,6 +6,7 @@ are not loaded anew by each, and nothing of one run reaches the next.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -174,6 +175,7 @@ def _child(work: Callable[[Tell], Any], log: Path, writing: int, kill_at: int, c
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        faulthandler.enable()  # a signal that ends it leaves its traceback in the log
         changes = _count_changes(kill_at) if count or kill_at else [0]
         said = [""]
 

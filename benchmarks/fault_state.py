@@ -102,7 +102,9 @@ def left_over(settings: Settings, kills: int) -> list[str]:
     for what, number in (("ledgers", len(list_ledgers(home))), ("releases", len(list_releases(home)))):
         found += [f"{number} {what}"] if number > kills + 6 else []
     with stages.catalogue(settings) as book:
-        found += [f"lease {lease}" for lease in Leases(book).held()]
+        leases = Leases(book)
+        dead = leases.dead()  # whoever wants it next takes its place at once
+        found += [f"lease {lease}" for lease in leases.held() if lease not in dead or lease.name.startswith("run ")]
     return found
 
 

@@ -17,6 +17,7 @@ from flows.logs import run_logged
 from flows.prefect_api import configured_api
 from flows.settings import Settings
 from indexing.log import log_event
+from indexing.room import require_room
 
 
 @contextmanager
@@ -24,8 +25,10 @@ def logged(settings: Settings, stage: str) -> Iterator[dict[str, Any]]:
     """Yield the summary to fill; write the run into the catalogue's log when the block ends.
 
     Runs that ended without a word, by ``kill -9`` or with their machine, are found by their leases and logged first.
+    Raises SpecmineError, and nothing is begun, where the home's disk is full.
     """
     summary: dict[str, Any] = {}
+    require_room(settings.open_home().reports.parent)
     started, clock = datetime.now(UTC), time.monotonic()
     with closing(Catalogue(settings.catalogue_url())) as book:  # opened first: what cannot be logged is not begun
         leases = Leases(book, settings.runs.lease_seconds)

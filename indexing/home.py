@@ -241,9 +241,13 @@ def is_whole(directory: Path) -> bool:
     return (directory / MANIFEST).is_file()
 
 
-def remove_partials(folder: Path) -> int:
-    """Remove what interrupted writers left in ``folder``; return how many. Only the holder of the lock calls this."""
-    leftovers = [path for path in folder.rglob(f"*{PARTIAL_SUFFIX}") if path.exists()]
+def remove_partials(folder: Path, below: bool = True) -> int:
+    """Remove what interrupted writers left in ``folder``, and ``below`` its folders; return how many.
+
+    Only the holder of the lock under which all of that is written calls this.
+    """
+    pattern = f"*{PARTIAL_SUFFIX}"
+    leftovers = [path for path in (folder.rglob(pattern) if below else folder.glob(pattern)) if path.exists()]
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -117,6 +117,7 @@ def ingest(
         with suppress(LockedHomeError), home.reindexing():  # what a running re-index writes is none of this one's
             for folder in (home.documents, home.vectors, home.generations):
                 remove_partials(folder)
+            remove_partials(home.root, below=False)
         served, generation, settings = _served_in(home, settings)
         known = read_documents(home, generation.id, served.content) if served else {}
 

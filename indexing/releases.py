@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from indexing.geometry import COSINE, Geometry
-from indexing.home import Home, SpecmineError, read_json, write_json
+from indexing.home import Home, SpecmineError, read_json, remove_partials, write_json
 
 BASE = "base"
 _RELEASE_ID = re.compile(r"r\d{4,9}")
@@ -90,6 +90,7 @@ def publish(home: Home, release: Release) -> Release:
     Raises LockedHomeError, and publishes nothing, when another writer took the place of this one.
     """
     with home.published():
+        remove_partials(home.releases)
         served = current(home)
         number = 1 + max((int(path.stem[1:]) for path in _files(home)), default=0)
         numbered = replace(

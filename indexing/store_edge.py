@@ -8,7 +8,9 @@ nothing but its copy.
 
 from __future__ import annotations
 
+import errno
 import shutil
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,16 @@ import qdrant_edge as edge
 
 from chunking.document import Chunk
 from indexing.bm25 import SparseVector
-from indexing.files_in_use import copy_folder
+from indexing.files_in_use import bytes_in, copy_folder
 from indexing.holds import hold, remove_unless_held
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
+from indexing.room import require_room
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
 _SHARD = "shard"
+_CONFIG, _SEGMENTS = "edge_config.json", "segments"  # of a shard
+_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of nobody else is made in it)
+_ENGINE_FACTOR = 3  # of the bytes of vectors (measured: 1.4 with three of 384 dimensions for each passage)
 _QUERIES_PER_REQUEST = 64
 _SCROLL = 2000
 _UPSERT = 1000
@@ -48,6 +54,7 @@ class EdgeStore:
             if shard and replaced:
                 _remove_documents(shard, replaced)
             for batch in batches:
+                require_room(partial, _ENGINE_FACTOR * _bytes_of(batch.dense))
                 shard = shard or _create(partial / _SHARD, batch)
                 _upsert(shard, batch)
             if shard is None:
@@ -62,6 +69,7 @@ class EdgeStore:
             shard = self._copy(base, partial / _SHARD)
             known: set[str] = set()
             for batch in batches:
+                require_room(partial, _ENGINE_FACTOR * _bytes_of(batch.dense))
                 for name in batch.dense.keys() - known:
                     size = batch.dense[name].shape[1]
                     shard.update(edge.UpdateOperation.create_dense_vector(name, size, edge.Distance.Dot))
@@ -92,6 +100,7 @@ class EdgeStore:
                 remove_unless_held(folder)
 
     def _copy(self, base: int, path: Path) -> edge.EdgeShard:
+        require_room(path.parent, bytes_in(self._folder / str(base)))
         copy_folder(self._folder / str(base) / _SHARD, path)
         return edge.EdgeShard.load(str(path))
 
@@ -101,7 +110,7 @@ class EdgeReader:
 
     def __init__(self, folder: Path) -> None:
         self._held = hold(folder)
-        self._shard = edge.EdgeShard.load(str(folder / _SHARD))
+        self._shard = _load_to_search(folder / _SHARD)
 
     def count(self) -> int:
         """See ``indexing.stores.Reader.count``."""
@@ -205,7 +214,29 @@ def _create(path: Path, like: PointBatch) -> edge.EdgeShard:
     return shard
 
 
+def _load_to_search(path: Path) -> edge.EdgeShard:
+    """Open a shard that is only read.
+
+    The engine writes the shard's configuration anew whenever it opens one. Where the disk is full, it opens a folder
+    in memory that has the configuration, and a link to the data: what is served can be searched all the same.
+    """
+    try:
+        return edge.EdgeShard.load(str(path))
+    except Exception as error:  # the engine raises no other kind
+        if not any(f"(os error {number})" in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+            raise
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        shutil.copy(path / _CONFIG, folder)
+        (Path(folder) / _SEGMENTS).symlink_to((path / _SEGMENTS).resolve())
+        return edge.EdgeShard.load(folder)
+
+
+def _bytes_of(dense: Mapping[str, np.ndarray]) -> int:
+    return sum(matrix.nbytes for matrix in dense.values())
+
+
 def _finish(shard: edge.EdgeShard, partial: Path, content: int, base: int | None) -> None:
+    require_room(partial, bytes_in(partial))  # optimising writes segments anew
     shard.flush()
     shard.optimize()
     shard.flush()

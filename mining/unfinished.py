@@ -123,6 +123,7 @@ def unfinished(home: Home, key: str, chunks: Mapping[str, Chunk]) -> Iterator[Un
         folder.mkdir(exist_ok=True)
         _remove_stale(root, folder)
         remove_partials(folder)
+        remove_partials(home.ledgers, below=False)  # a ledger that was being written; scores are written elsewhere
         yield Unfinished(folder, chunks)
         shutil.rmtree(folder, ignore_errors=True)
 

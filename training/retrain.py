@@ -18,7 +18,7 @@ from evaluation.catalogue import Catalogue
 from evaluation.verdict import PromotionRule, Verdict, guards_hold
 from indexing.embedding import Progress
 from indexing.fusion import Run
-from indexing.home import Home, SpecmineError
+from indexing.home import Home, SpecmineError, remove_partials
 from indexing.regeometry import content_with_points
 from indexing.releases import Fusion, Release
 from indexing.search import Searcher
@@ -114,6 +114,8 @@ def retrain(
     if needs_ledger and ledger is None:
         raise SpecmineError(f"loss {settings.system!r} needs mined negatives: run `specmine mine` first")
     with Home(home.encoders).exclusive():
+        for folder in home.encoders.iterdir():
+            remove_partials(folder, below=False)
         splits = split_queries(searcher, catalogue, synthetic, composition.development if composition.methods else 0.0)
         examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger)
         if not examples.examples:

@@ -23,7 +23,7 @@ from indexing.embedding import Progress
 from indexing.encoders_cross import CrossEncoder, load_cross_encoder
 from indexing.fusion import Run
 from indexing.generations import fingerprint_of
-from indexing.home import Home, SpecmineError
+from indexing.home import Home, SpecmineError, remove_partials
 from indexing.releases import BASE, Release, Reranker
 from indexing.reranking import reranker_spec
 from indexing.search import FUSION, RERANKED, Searcher
@@ -113,6 +113,7 @@ def retrain_reranker(
     if spec is None:
         raise SpecmineError("no cross-encoder is configured to train from: remove `cross_encoder = false`")
     with Home(home.rerankers).exclusive():
+        remove_partials(home.rerankers, below=False)
         splits = split_queries(searcher, catalogue, synthetic)
         examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger=True)
         train, aside, unreadable = set_aside(examples, splits, spec, settings)

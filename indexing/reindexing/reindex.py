@@ -131,6 +131,7 @@ def reindex(
         with suppress(LockedHomeError), home.exclusive():  # no ingest is writing now: what is partial is nobody's
             for folder in (home.documents, home.vectors, home.generations):
                 remove_partials(folder)
+            remove_partials(home.root, below=False)
         plan = plan_reindex(home, settings)
         progress("estimating", 0, 1)
         work, estimate = estimate_reindex(home, settings, rule, judged_queries if judge else 0)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,8 @@ from evaluation.leases import Leases
 from flows.settings import Settings, load_settings
 from flows.stage_runs import logged
 from flows.writer_lease import WriterLease
-from indexing.home import Home, LockedHomeError
+from indexing import room
+from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.releases import Fusion, Release, current, publish
 
 RELEASE = Release("g", 1, {}, Fusion("soft", {}))
@@ -87,6 +89,13 @@ def test_a_killed_run_is_logged_by_the_next_one(
             ("mine", "crashed"),
         ]
         assert Leases(book).held() == []
+
+
+def test_nothing_is_begun_on_a_full_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=room.RESERVE - 1))
+    with pytest.raises(SpecmineError, match="the disk is full"), logged(settings, "mine"):
+        raise AssertionError("it was begun")
+    assert not (settings.open_home().root / "catalogue.sqlite").exists()
 
 
 def test_a_writer_that_slept_through_its_lease_publishes_nothing(

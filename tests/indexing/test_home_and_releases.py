@@ -111,6 +111,14 @@ def test_publish_and_roll_back(tmp_path: Path) -> None:
     assert [item.id for item in list_releases(home)] == ["r0001", "r0002", "r0003"]
 
 
+def test_what_a_killed_publication_left_goes_with_the_next(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    publish(home, release(1))
+    (home.releases / "r0002.json.1a2b3c4d.partial").write_text("{")
+    assert publish(home, release(2)).id == "r0002"
+    assert sorted(path.name for path in home.releases.iterdir()) == ["CURRENT", "r0001.json", "r0002.json"]
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "r1", "CURRENT", "r9999"])
 def test_unknown_releases_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SpecmineError, match="there is no release"):

@@ -144,3 +144,10 @@ def test_whatever_shapes_a_search_is_in_the_key(world: SimpleNamespace) -> None:
     assert len({key(), *others}) == 1 + len(others)
     assert key() == key()
     assert len(Path(key()).parts) == 1
+
+
+def test_a_ledger_that_was_being_written_goes(home: Home) -> None:
+    cut_short = home.ledgers / "20260101T000000000-abcdef.12345678.partial"
+    (cut_short / "rows").mkdir(parents=True)
+    with unfinished(home, KEY, {}):
+        assert not cut_short.exists()
