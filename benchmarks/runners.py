@@ -27,7 +27,7 @@ from typing import Any
 from flows.settings import load_settings
 from indexing.search import Searcher
 
-_EVERY = 0.5  # seconds between two looks at the memory
+_EVERY = 2.0  # seconds between two looks at the memory
 _RUN = """
 import json, sys
 from flows import prefect_env

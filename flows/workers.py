@@ -41,9 +41,14 @@ _PARTS = {"reading": _DOCUMENTS, "cutting": _DOCUMENTS}
 
 @contextmanager
 def workers_of(settings: RunSettings) -> Iterator[Workers]:
-    """Yield who does the parts of a run's stages. A cluster is started, or connected to, when it is first needed."""
+    """Yield who does the parts of a run's stages. A cluster is started, or connected to, when it is first needed.
+
+    When the run ends by an error or is interrupted, parts that are under way are not waited for.
+    """
     with ExitStack() as stack:
         runners: dict[str, TaskRunner[Any]] = {}
+        stopped = threading.Event()
+        children = set(multiprocessing.active_children())
 
         def do(
             stage: str, work: Callable[[Sequence[P], Count], Iterator[R]], parts: Sequence[P], tell: Count
@@ -56,9 +61,17 @@ def workers_of(settings: RunSettings) -> Iterator[Workers]:
                 runners[name] = stack.enter_context(_runner(name, settings))
             # Every document that is read has a limit of its own.
             limit = None if stage == "reading" else settings.batch_seconds * size
-            yield from _in_tasks(runners[name], name == "threads", stage, limit, work, groups, tell)
+            yield from _in_tasks(
+                runners[name], stopped if name == "threads" else None, stage, limit, work, groups, tell
+            )
 
-        yield do
+        try:
+            yield do
+        except BaseException:
+            stopped.set()
+            for child in set(multiprocessing.active_children()) - children:
+                child.kill()
+            raise
 
 
 @task(name="part", cache_policy=NO_CACHE, retry_condition_fn=can_succeed_later, **RETRIES)
@@ -76,26 +89,39 @@ def do_parts(
     return list(work(parts, remember)), told
 
 
+class _StoppedError(Exception):
+    """The run has ended: nobody waits for this part."""
+
+
 def _silent(done: int) -> None:
     """Tell nobody: the run is in another process."""
 
 
 def _in_tasks(
     runner: TaskRunner[Any],
-    in_this_process: bool,
+    stopped: threading.Event | None,
     stage: str,
     limit: float | None,
     work: Callable[[Sequence[P], Count], Iterator[R]],
     groups: Sequence[Sequence[P]],
     tell: Count,
 ) -> Iterator[R]:
-    """Submit a task for each group, and yield what they tell as they end. Raises the first error of one."""
+    """Submit a task for each group, and yield what they tell as they end. Raises the first error of one.
+
+    ``stopped`` ends a task in a thread of this process when it tells the next time; None where tasks are elsewhere.
+    """
     events: SimpleQueue[PrefectFuture[Any] | int] = SimpleQueue()
+
+    def put(done: int) -> None:
+        if stopped is not None and stopped.is_set():
+            raise _StoppedError
+        events.put(done)
+
     for number, group in enumerate(groups, start=1):
         one = do_parts.with_options(
             name=stage, task_run_name=f"{stage} {number} of {len(groups)}", timeout_seconds=limit
         )
-        parameters = {"work": work, "parts": group, "tell": events.put if in_this_process else _silent}
+        parameters = {"work": work, "parts": group, "tell": _silent if stopped is None else put}
         try:
             future = runner.submit(one, parameters)
         except OSError as error:  # a cluster is connected to when it gets its first task; it may be there later

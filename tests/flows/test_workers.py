@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -48,6 +50,13 @@ def slow(parts: Sequence[float], tell: Callable[[int], None]) -> Iterator[float]
         while time.monotonic() < end:
             time.sleep(0.05)
         yield seconds
+
+
+def long(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
+    yield from ()
+    for number in range(1200):  # a minute
+        time.sleep(0.05)
+        tell(number)
 
 
 def refused(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
@@ -108,7 +117,7 @@ def test_many_parts_are_a_hundred_tasks(monkeypatch: pytest.MonkeyPatch) -> None
 
     sizes: list[list[int]] = []
 
-    def count(runner: Any, here: bool, stage: str, limit: Any, work: Any, groups: Any, tell: Any) -> Any:
+    def count(runner: Any, stopped: Any, stage: str, limit: Any, work: Any, groups: Any, tell: Any) -> Any:
         sizes.append([len(group) for group in groups])
         assert limit == 3600.0 * len(groups[0])
         return iter(())
@@ -133,7 +142,7 @@ def test_a_batch_that_takes_too_long_is_given_up(once: None) -> None:
         ThreadPoolTaskRunner(max_workers=1) as runner,
         pytest.raises(SpecmineError, match=r"'embedding' took longer than \[runs\] batch_seconds allows"),
     ):
-        list(workers._in_tasks(runner, True, "embedding", 1.0, slow, [[60.0]], lambda done: None))
+        list(workers._in_tasks(runner, Event(), "embedding", 1.0, slow, [[60.0]], lambda done: None))
     assert time.monotonic() - started < 30
 
 
@@ -147,7 +156,35 @@ def test_a_cluster_that_does_not_answer_may_do_so_later() -> None:
     with pytest.raises(
         ConnectionError, match=r"workers of \[runs\] task_runner cannot be reached: timed out after 30 s"
     ):
-        list(workers._in_tasks(Nobody(), False, "reading", None, squares, [[1]], lambda done: None))  # type: ignore[arg-type]
+        list(workers._in_tasks(Nobody(), None, "reading", None, squares, [[1]], lambda done: None))  # type: ignore[arg-type]
+
+
+def test_an_interrupted_run_does_not_wait_for_its_thread() -> None:
+    from flows.workers import workers_of
+
+    def interrupt(done: int) -> None:
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), workers_of(RunSettings()) as workers:
+        list(workers("a stage", long, [1], interrupt))
+    assert time.monotonic() - started < 20
+
+
+def test_a_run_that_fails_leaves_no_process(once: None) -> None:
+    """The first of two tasks is done at once; the other would take a minute."""
+    from flows.workers import workers_of
+
+    before = set(multiprocessing.active_children())
+    with (
+        pytest.raises(SpecmineError, match=r"^the disk is full$"),
+        workers_of(RunSettings(task_runner="processes")) as workers,
+    ):
+        for _ in workers("a stage", slow, [0.0, 60.0], lambda done: None):
+            started = time.monotonic()
+            raise SpecmineError("the disk is full")
+    assert time.monotonic() - started < 30
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_process_that_dies_is_an_error_of_one_line(once: None) -> None:
@@ -164,29 +201,29 @@ def test_dask_does_the_part_of_a_dead_worker_again(tmp_path: Path) -> None:
     assert os.getpid() not in done
 
 
-@needs_dask
 @pytest.mark.models
-def test_dask_and_threads_make_the_same_index(
-    write_config: Callable[[str], Path], workplace: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cluster", ["dask", "ray"])
+def test_a_cluster_and_threads_make_the_same_index(
+    cluster: str, write_config: Callable[[str], Path], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefect_dask import DaskTaskRunner
-
+    runners = pytest.importorskip(f"prefect_{cluster}.task_runners", reason=f"prefect-{cluster} is not installed")
     from flows import workers
     from flows.ingest import ingest
     from indexing import embedding
 
     submitted: list[str] = []
-    submit = DaskTaskRunner.submit
+    runner = getattr(runners, f"{cluster.title()}TaskRunner")
+    submit = runner.submit
 
     def counted(self: Any, task: Any, *arguments: Any, **named: Any) -> Any:
         submitted.append(task.name)
         return submit(self, task, *arguments, **named)
 
-    monkeypatch.setattr(DaskTaskRunner, "submit", counted)
+    monkeypatch.setattr(runner, "submit", counted)
     monkeypatch.setattr(embedding, "_TEXTS_PER_BATCH", 1)
     monkeypatch.setattr(workers, "_PARTS", {})
     states = {}
-    for name in ("threads", "dask"):
+    for name in ("threads", cluster):
         home = workplace / f"home-{name}"
         home.mkdir()
         (home / "models").symlink_to((workplace / "home" / "models").resolve())
@@ -197,7 +234,7 @@ def test_dask_and_threads_make_the_same_index(
         states[name] = _state(config) | {"chunks": report["chunks"], "generation": report["generation"]}
     assert sorted(submitted) == ["embedding with wordllama"] * 2 + ["reading"] * 2
     assert states["threads"]["vectors"]
-    assert states["dask"] == states["threads"]
+    assert states[cluster] == states["threads"]
 
 
 def _state(config: Path) -> dict[str, Any]:
