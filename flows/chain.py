@@ -49,6 +49,11 @@ def after_ingest(report: Report, settings: Settings, book: Catalogue) -> Reasons
     return reasons
 
 
+def after_refused_ingest(settings: Settings) -> Reasons:
+    """The configuration, or a new version of specmine, asks for another index: it is built where that is worth it."""
+    return due_reindex(settings) if settings.chain.enabled else {}
+
+
 def after_evaluate(report: Report, settings: Settings, book: Catalogue) -> Reasons:
     """A fall is looked into; new judgements are learned from."""
     return {**_fall(report, settings, book), **enough_lessons(settings, book)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +20,9 @@ from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from flows.chain import ALERT, UNTIL_DONE, following
+from flows.chain import ALERT, UNTIL_DONE, Reasons, after_refused_ingest, following
 from flows.settings import Settings
+from indexing.home import OtherIndexError
 
 WANTED = "specmine.wanted."
 INSTALLATION = "specmine.installation"
@@ -33,13 +35,27 @@ def call_for_what_follows(flow: str, report: Mapping[str, Any], settings: Settin
     A run that is a part of another emits none: that one says what comes next. What goes wrong here is a warning, for
     the work itself is done.
     """
+    return _call_for(flow, lambda: following(flow, report, settings), settings)
+
+
+@contextmanager
+def refusal_calls_for_reindex(flow: str, settings: Settings) -> Iterator[None]:
+    """Where the block is refused because another index is configured, call for the re-index that makes it."""
+    try:
+        yield
+    except OtherIndexError:
+        _call_for(flow, lambda: after_refused_ingest(settings), settings)
+        raise
+
+
+def _call_for(flow: str, follow: Callable[[], Reasons], settings: Settings) -> Reasons:
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is None or run.parent_task_run_id is not None:
         return {}
     log = get_run_logger()
     try:
-        wanted = following(flow, report, settings)
+        wanted = follow()
         for name, reason in wanted.items():
             if name != ALERT and _is_coming(name):
                 log.info("%s is called for and coming already: %s", name, reason)

@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, inbox_batches
-from flows.events import call_for_what_follows
+from flows.events import call_for_what_follows, refusal_calls_for_reindex
 from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
 from flows.workers import workers_of
@@ -21,9 +21,11 @@ def inbox(config: str | None = None) -> dict[str, Any]:
     Args:
         config: the configuration file; specmine.toml in the working directory when empty.
     """
-    report = take_batches(config)
+    settings = settings_of(config)
+    with refusal_calls_for_reindex("inbox", settings):
+        report = take_batches(config)
     artifacts.inbox_summary(report)
-    call_for_what_follows("inbox", report, settings_of(config))
+    call_for_what_follows("inbox", report, settings)
     return report
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows import artifacts, stages
-from flows.events import call_for_what_follows
+from flows.events import call_for_what_follows, refusal_calls_for_reindex
 from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, index_writer, log_progress, settings_of
 from flows.workers import workers_of
@@ -24,9 +24,11 @@ def ingest(paths: list[str] | None = None, prune: bool = False, config: str | No
         prune: remove documents whose files are gone from the folders.
         config: the configuration file; specmine.toml in the working directory when empty.
     """
-    report = ingest_documents(paths or [], prune, config)
+    settings = settings_of(config)
+    with refusal_calls_for_reindex("ingest", settings):
+        report = ingest_documents(paths or [], prune, config)
     artifacts.ingest_summary(report)
-    call_for_what_follows("ingest", report, settings_of(config))
+    call_for_what_follows("ingest", report, settings)
     return report
 
 

@@ -50,6 +50,10 @@ class LockedHomeError(SpecmineError):
     """Another process is writing to this home."""
 
 
+class OtherIndexError(SpecmineError):
+    """The configuration asks for another index than the served one: a re-index builds it."""
+
+
 class WriterLease(Protocol):
     """What says, for all machines that share a home, which process writes to it; the kernel's lock knows only one."""
 

@@ -29,7 +29,7 @@ from indexing.generations import (
     save_generation,
     write_documents,
 )
-from indexing.home import Home, LockedHomeError, SpecmineError, remove_partials
+from indexing.home import Home, LockedHomeError, OtherIndexError, remove_partials
 from indexing.parts import Workers, here
 from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
 from indexing.reading import document_key, made_with, plan_generation, read_and_keep, reader_of, trial
@@ -214,7 +214,7 @@ def _served_in(home: Home, settings: IndexSettings) -> tuple[Release | None, Gen
         return served, configured, settings
     coming = under_way(home)
     if coming is None or coming.generation != configured.id:
-        raise SpecmineError(
+        raise OtherIndexError(
             f"encoders or chunking differ from those of the served index ({served.generation}): run "
             "`specmine reindex` to build one with the new configuration, or restore the old configuration"
         )

@@ -126,6 +126,7 @@ def test_a_reindex_is_due_when_it_is_worth_its_time(
 ) -> None:
     settings = configured("stale = 0.1\nreindex_minutes = 10", {"documents": 10, **plan})
     called_for = following("ingest", UNCHANGED, settings)
+    assert chain.after_refused_ingest(settings) == called_for
     assert called_for == ({"reindex": "1 of 10 documents would be made anew, in about 1.0 minutes"} if due else {})
 
 

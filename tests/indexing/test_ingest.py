@@ -21,7 +21,7 @@ from evaluation.judgements import Judgement, follow_renames
 from indexing import embedding
 from indexing import reading as reading_module
 from indexing.generations import present_names, read_documents
-from indexing.home import Home, LockedHomeError, SpecmineError
+from indexing.home import Home, LockedHomeError, OtherIndexError, SpecmineError
 from indexing.ingest import ingest
 from indexing.quarantine import read_quarantine
 from indexing.reading import reader_of
@@ -171,7 +171,7 @@ def test_another_file_of_the_same_name_does_not_replace_a_document(
 def test_another_configuration_asks_for_a_reindex(prepared: Home, folder: Path) -> None:
     first = ingest([folder], prepared, SETTINGS)
     changed = replace(SETTINGS, chunking=ChunkSettings(max_tokens=64))
-    with pytest.raises(SpecmineError, match="specmine reindex"):
+    with pytest.raises(OtherIndexError, match="specmine reindex"):
         ingest([folder], prepared, changed)
     shutil.rmtree(folder)
     plan = plan_reindex(prepared, changed)
