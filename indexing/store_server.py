@@ -20,6 +20,7 @@ from chunking.document import Chunk
 from indexing.bm25 import SparseVector
 from indexing.home import SpecmineError
 from indexing.settings import Placement
+from indexing.store_failures import in_one_line
 from indexing.store_placement import collection_settings, search_params
 from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
 
@@ -53,6 +54,7 @@ class ServerStore:
         self._collection = collection
         self._placement = placement or Placement()
 
+    @in_one_line
     def write(self, content: int, base: int | None, batches: Iterable[PointBatch], replaced: Collection[str]) -> None:
         """See ``indexing.stores.Store.write``."""
         exists = self._client.collection_exists(self._collection)
@@ -84,6 +86,7 @@ class ServerStore:
             )
         self._record(sorted({*(known for known in self._written() if known <= (base or 0)), content}))
 
+    @in_one_line
     def add_vectors(self, content: int, base: int, batches: Iterable[MoreVectors]) -> None:
         """See ``indexing.stores.Store.add_vectors``. Contents share their points: the base has the vectors as well."""
         self._clear_after(base)
@@ -108,6 +111,7 @@ class ServerStore:
                 )
         self._record(sorted({*(known for known in self._written() if known <= base), content}))
 
+    @in_one_line
     def reader(self, content: int) -> ServerReader:
         """See ``indexing.stores.Store.reader``."""
         if not self.has(content):
@@ -116,10 +120,12 @@ class ServerStore:
             )
         return ServerReader(self._client, self._collection, content, self._placement)
 
+    @in_one_line
     def has(self, content: int) -> bool:
         """See ``indexing.stores.Store.has``."""
         return self._client.collection_exists(self._collection) and content in self._written()
 
+    @in_one_line
     def keep(self, contents: Collection[int]) -> None:
         """See ``indexing.stores.Store.keep``."""
         written = self._written()
@@ -181,6 +187,7 @@ class ServerReader:
             must_not=[models.FieldCondition(key=_DIED, range=models.Range(lte=content))],
         )
 
+    @in_one_line
     def count(self) -> int:
         """See ``indexing.stores.Reader.count``."""
         return self._client.count(self._collection, count_filter=self._alive, exact=True).count
@@ -189,6 +196,7 @@ class ServerReader:
         """See ``indexing.stores.Reader.is_exact``. A server decides for itself."""
         return False
 
+    @in_one_line
     def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
         """See ``indexing.stores.Reader.nearest``."""
         asked = [
@@ -213,6 +221,7 @@ class ServerReader:
                 found[number][source] = _hits(answer.points)
         return found
 
+    @in_one_line
     def fused(self, query: QueryVectors, weights: Mapping[str, float], depth: int, limit: int) -> list[Hit]:
         """See ``indexing.stores.Reader.fused``."""
         sources = [(source, nearest) for source, nearest in _queries(query) if weights.get(source, 0) > 0]
@@ -234,11 +243,13 @@ class ServerReader:
         )
         return _hits(answer.points)
 
+    @in_one_line
     def chunks(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """See ``indexing.stores.Reader.chunks``."""
         found = [chunk_of(record.payload) for record in self._records(ids, True, False) if record.payload]
         return {chunk.id: chunk for chunk in found}
 
+    @in_one_line
     def vectors_of(self, name: str, ids: Collection[str]) -> dict[str, np.ndarray]:
         """See ``indexing.stores.Reader.vectors_of``."""
         return {
@@ -247,6 +258,7 @@ class ServerReader:
             if record.payload and isinstance(record.vector, dict)
         }
 
+    @in_one_line
     def points(self, ids: Collection[str]) -> dict[str, Any]:
         """Return the ids of the points that hold the chunks with these ids."""
         return {record.payload["chunk"]: record.id for record in self._records(ids, ["chunk"], False) if record.payload}
@@ -267,19 +279,24 @@ class ServerReader:
         """See ``indexing.stores.Reader.vectors``."""
         offset = None
         while True:
-            records, offset = self._client.scroll(
-                self._collection,
-                self._alive,
-                limit=_SCROLL,
-                offset=offset,
-                with_payload=["chunk"],
-                with_vectors=[encoder],
-            )
+            records, offset = self._page(encoder, offset)
             for record in records:
                 if record.payload and isinstance(record.vector, dict):
                     yield record.payload["chunk"], np.asarray(record.vector[encoder], dtype=np.float32)
             if offset is None:
                 return
+
+    @in_one_line
+    def _page(self, encoder: str, offset: Any) -> tuple[list[models.Record], Any]:
+        """Return some of the points with an encoder's vectors, and where the next begin."""
+        return self._client.scroll(
+            self._collection,
+            self._alive,
+            limit=_SCROLL,
+            offset=offset,
+            with_payload=["chunk"],
+            with_vectors=[encoder],
+        )
 
     def close(self) -> None:
         """See ``indexing.stores.Reader.close``. The client is the store's and stays open."""
