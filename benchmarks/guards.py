@@ -107,6 +107,7 @@ def main() -> None:
                 continue
             documents = searcher.document_vectors(encoder)
             learner = trained.load_encoder(encoder, BASE)
+            learner.take_form(trained.encoders[encoder].form)
             started = {key: tensor.clone() for key, tensor in learner.trained_weights().items()}
             learned = trained.encoders[encoder].trained_weights()
             for share, of_encoders in runs.items():
