@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--version", required=True)
     parser.add_argument("--split", default="dev")
     parser.add_argument("--depths", type=int, nargs="*", default=[])
+    parser.add_argument("--weights", type=float, nargs="*", default=[], help="other weights, beside the judged one")
     parser.add_argument("--queries", type=int, default=0, help="a sample; all by default")
     parser.add_argument("--untrained", action="store_true", help="read all pairs with the untrained one, too")
     given = parser.parse_args()
@@ -122,7 +123,8 @@ def main() -> None:
             found = float(
                 np.mean([any(c in part.projection.hits[q] for c in first(fused[q], depth)) for q in part.texts])
             )
-            for kind, weight in (("alone", 1.0), ("and fused", use.weight)):
+            others = [(f"weight {weight:g}", weight) for weight in given.weights]
+            for kind, weight in [("alone", 1.0), ("and fused", use.weight), *others]:
                 after = measure(reordered_run(fused, logits, replace(use, weight=weight)), part.projection)
                 told = {"row": f"{name} {kind}, {depth} passages", **row(before, after, part.groups)}
                 print(json.dumps({**told, "found": found, "processor_ms": took}), flush=True)
