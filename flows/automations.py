@@ -6,8 +6,10 @@ stays disabled.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
@@ -16,6 +18,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.exceptions import ObjectNotFound
 
 from flows.chain import ALERT
+from flows.deployed import FLOWS
 from flows.deployments import DEPLOYMENT
 from flows.events import INSTALLATION, WANTED
 from flows.settings import Settings
@@ -60,12 +63,12 @@ def _put(client: SyncPrefectClient, wanted: AutomationCore | None, there: Automa
 
 
 def _wanted(client: SyncPrefectClient, settings: Settings) -> list[AutomationCore]:
-    automations = [_end_silent_runs()]
+    deployments = {flow: client.read_deployment_by_name(f"{flow}/{DEPLOYMENT}").id for flow in FLOWS}
+    automations = [_end_silent_runs(deployments.values())]
     if not settings.chain.enabled:
         return automations
     for flow in STARTED:
-        deployment = client.read_deployment_by_name(f"{flow}/{DEPLOYMENT}")
-        run = RunDeployment(source="selected", deployment_id=deployment.id, parameters=None, job_variables=None)
+        run = RunDeployment(source="selected", deployment_id=deployments[flow], parameters=None, job_variables=None)
         automations.append(_on_wanted(f"{flow} when it is called for", flow, run))
     if settings.chain.alert:
         tell = SendNotification(
@@ -88,7 +91,7 @@ def _on_wanted(name: str, wanted: str, action: ActionTypes) -> AutomationCore:
     return AutomationCore(name=PREFIX + name, description="", enabled=True, trigger=trigger, actions=[action])
 
 
-def _end_silent_runs() -> AutomationCore:
+def _end_silent_runs(deployments: Iterable[UUID]) -> AutomationCore:
     """Return the automation that ends runs of which nothing was heard, as after the power failed."""
     trigger = EventTrigger(
         after={"prefect.flow-run.heartbeat"},
@@ -96,7 +99,8 @@ def _end_silent_runs() -> AutomationCore:
         match={"prefect.resource.id": ["prefect.flow-run.*"]},
         match_related={
             "prefect.resource.role": "deployment",
-            "prefect.resource.name": DEPLOYMENT,
+            # Not by their name: what says that a run is alive names its deployment by its id alone.
+            "prefect.resource.id": sorted(f"prefect.deployment.{deployment}" for deployment in deployments),
         },
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
