@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -94,8 +94,9 @@ def test_due_runs_of_other_schedules_outlive_a_change_and_a_removal(client: Sync
 
 def test_automations_are_put_once_and_stay_disabled(client: SyncPrefectClient, settings: Settings) -> None:
     from flows.automations import PREFIX, STARTED, put_automations
+    from flows.deployed import FLOWS
 
-    for flow in STARTED:
+    for flow in FLOWS:
         deployed(client, flow)
     first = put_automations(client, settings)
     assert len(first) == 1 + len(STARTED)
@@ -107,6 +108,30 @@ def test_automations_are_put_once_and_stay_disabled(client: SyncPrefectClient, s
     assert [name for name, entry in again.items() if entry["enabled"] == "no"] == [mine.name]
     settings = settings.model_copy(update={"chain": settings.chain.__class__(enabled=False)})
     assert sorted(entry["outcome"] for entry in put_automations(client, settings)) == ["removed"] * 5 + ["unchanged"]
+
+
+def test_a_sign_of_life_of_a_deployed_run_is_heard(client: SyncPrefectClient, settings: Settings) -> None:
+    """The event as Prefect 3.8.8 sends it, against the trigger as the server keeps it: no name of the deployment."""
+    from prefect.server.events.schemas.automations import EventTrigger
+    from prefect.server.events.schemas.events import ReceivedEvent
+
+    from flows.automations import PREFIX, put_automations
+    from flows.deployed import FLOWS
+
+    deployments = {flow: deployed(client, flow) for flow in FLOWS}
+    put_automations(client, settings)
+    (silent,) = [entry for entry in client.read_automations() if entry.name.startswith(f"{PREFIX}end runs")]
+    trigger = EventTrigger.model_validate(silent.trigger.model_dump(mode="json"))
+
+    def heard(deployment: object) -> bool:
+        run = {"prefect.resource.id": f"prefect.flow-run.{uuid4()}", "prefect.resource.name": "some-run"}
+        flow = {"prefect.resource.id": f"prefect.flow.{uuid4()}", "prefect.resource.role": "flow"}
+        of = {"prefect.resource.id": f"prefect.deployment.{deployment}", "prefect.resource.role": "deployment"}
+        event = {"id": uuid4(), "event": "prefect.flow-run.heartbeat", "resource": run, "related": [flow, of]}
+        return trigger.covers(ReceivedEvent.model_validate({**event, "occurred": datetime.now(UTC)}))
+
+    assert all(heard(deployment) for deployment in deployments.values())
+    assert not heard(uuid4())
 
 
 def test_what_is_scheduled_twice_is_done_once(client: SyncPrefectClient, settings: Settings) -> None:
