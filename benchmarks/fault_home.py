@@ -117,7 +117,7 @@ class Installation:
         """Make a new home that is a copy of a prepared one; the models are shared."""
         shutil.rmtree(to, ignore_errors=True)
         to.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", "--sparse=always", str(self.prepared(point)), str(to)], check=True)
+        subprocess.run(["cp", "-a", str(self.prepared(point)), str(to)], check=True)
 
     def write_first_documents(self) -> None:
         """Write the configuration, a home with judged queries alone, and the documents before the second ingest."""
