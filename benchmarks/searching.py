@@ -37,6 +37,7 @@ import numpy as np
 
 from benchmarks.installation import Installation, queries_in
 from benchmarks.searching_releases import LIMIT, note_releases, read_noted, wrong_in
+from flows.settings import load_settings
 
 HELD_BACK = 10
 BROUGHT = 2  # documents that an ingest has to do
@@ -156,12 +157,13 @@ def main() -> int:
 
 
 def take_versions(here: Installation, encoders: Path) -> list[str]:
-    """Bring the trained versions of another home's encoders; return their ids."""
-    versions = sorted(path for path in encoders.glob("*/*") if (path / "manifest.json").is_file())
+    """Bring another home's trained versions of the encoders that this one has; return their ids."""
+    names = [spec.name for spec in load_settings(here.config).index().encoders]
+    versions = sorted(path.parent for name in names for path in encoders.glob(f"{name}/*/manifest.json"))
     for path in versions:
         shutil.copytree(path, here.work / "home" / "encoders" / path.parent.name / path.name)
     if not versions:
-        raise SystemExit(f"{encoders} has no trained version of an encoder")
+        raise SystemExit(f"{encoders} has no trained version of any of {', '.join(names)}")
     return [path.name for path in versions]
 
 
