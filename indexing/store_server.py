@@ -30,6 +30,7 @@ _WRITTEN = "written"
 _QUERIES_PER_REQUEST = 32
 _SCROLL = 1000
 _UPSERT = 256
+_PATIENCE = 60  # seconds for an answer
 _POINT_IDS = uuid.UUID("6f1f2ad5-0f0a-4d0e-9a55-5d1c1c6a4a01")
 # The one point that says which contents were written to their end; it has no vectors, so that no search finds it.
 _LOG_ID = str(uuid.uuid5(_POINT_IDS, "contents"))
@@ -37,7 +38,8 @@ _LOG_ID = str(uuid.uuid5(_POINT_IDS, "contents"))
 
 def connect(url: str, api_key: str | None) -> QdrantClient:
     """Return a client of the server at ``url``. Raises SpecmineError in one line when it does not answer."""
-    client = QdrantClient(location=url) if url == ":memory:" else QdrantClient(url=url, api_key=api_key, timeout=60)
+    given = {"location": url} if url == ":memory:" else {"url": url, "api_key": api_key, "timeout": _PATIENCE}
+    client = QdrantClient(**given)
     try:
         client.get_collections()
     except (ApiException, OSError, ValueError) as error:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import threading
+import json
+import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
+from indexing import store_server
 from indexing.home import SpecmineError
 from indexing.store_server import ServerStore, connect
 from indexing.stores import QueryVectors
+from tests.answering import Quiet, answering
 from tests.indexing.test_stores import make_batch, query_for
 
 pytestmark = pytest.mark.filterwarnings(
@@ -22,31 +25,40 @@ pytestmark = pytest.mark.filterwarnings(
 FIRST, SECOND = make_batch(["a", "b"], 1), make_batch(["b", "c"], 2)
 
 
-class OnlyLists(BaseHTTPRequestHandler):
+class OnlyLists(Quiet):
     """Tells that it holds no collections, and hangs up at every other request."""
 
     def do_GET(self) -> None:
-        answer = b'{"result": {"collections": []}, "status": "ok", "time": 0.0}' if self.path == "/collections" else b""
-        if answer:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+        if self.path == "/collections":
+            self.tell({"collections": []})
         self.close_connection = True
 
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+    def tell(self, result: dict[str, Any]) -> None:
+        """Answer as Qdrant does."""
+        answer = json.dumps({"result": result, "status": "ok", "time": 0.0}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+class Slow(OnlyLists):
+    """Tells at once that it holds no collections, and after a second and a half whether it holds one."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/exists"):
+            time.sleep(1.5)
+            with suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
+                self.tell({"exists": False})
+        else:
+            super().do_GET()
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), OnlyLists) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(OnlyLists) as url:
+        yield url
 
 
 def test_a_server_that_is_gone_is_one_line(url: str) -> None:
@@ -65,6 +77,15 @@ def test_a_server_that_hangs_up_is_one_line(url: str) -> None:
     for ask in asked:
         with pytest.raises(SpecmineError, match=r"the Qdrant server failed \(.+\): run the same command again"):
             ask()
+
+
+def test_a_slow_server_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(Slow) as url:
+        assert not ServerStore(connect(url, None), "a_collection").has(1)
+        monkeypatch.setattr(store_server, "_PATIENCE", 1)
+        hasty = ServerStore(connect(url, None), "a_collection")
+        with pytest.raises(SpecmineError, match=r"the Qdrant server failed \(timed out\): run the same command again"):
+            hasty.has(1)
 
 
 def failing_at(client: QdrantClient, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
