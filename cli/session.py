@@ -49,6 +49,7 @@ class Session:
         """Print ``result``: as the one JSON object, or by ``human`` as tables."""
         if self.json:
             sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
+            sys.stdout.flush()  # what goes on serving is read by a program now
         else:
             human(self.console)
 

@@ -218,9 +218,9 @@ def mine_for_real(indexed: Home, home: Home, tell: Progress) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_sigkill_after_each_batch_of_the_real_models_changes_no_byte(searcher: Searcher, tmp_path: Path) -> None:
-    fetch(MS_MARCO_L12.source, searcher._home)
+    fetch(MS_MARCO_L12.source, searcher.home)
     root = Path(__file__).parents[2]
-    places = (searcher._home.root, tmp_path / "undisturbed", tmp_path / "killed")
+    places = (searcher.home.root, tmp_path / "undisturbed", tmp_path / "killed")
     done = subprocess.run(
         [sys.executable, "-c", MINE, *map(str, places)],
         cwd=root,
