@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test lint types contracts pytest format lock clean
+.PHONY: install demo test lint types contracts pytest campaign format lock clean
 
 install: $(STAMP)
 
@@ -30,11 +30,14 @@ contracts: install
 
 # Two processes, a file's tests in one of them; each computes on one thread, for more would wait for one another.
 pytest: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m "not campaign"
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+campaign: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m campaign
 
 lock:
 	$(BIN)/pip-compile --quiet --allow-unsafe --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml

@@ -107,7 +107,7 @@ def test_nothing_is_lost_by_kills_in_an_ingest(models_home: Home, tmp_path: Path
     assert campaign(tmp_path / "work", models_home, *arguments)[2] == trials
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.models
 def test_nothing_is_lost_in_any_stage(models_home: Home, tmp_path: Path) -> None:
     arguments = ("--kills", "18", "--changes", "3", "--others", "two writers")
@@ -116,7 +116,7 @@ def test_nothing_is_lost_in_any_stage(models_home: Home, tmp_path: Path) -> None
     assert {trial["stage"] for trial in trials} == {*STAGES, "two writers"}
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.models
 def test_a_pointer_that_is_written_too_early_is_noticed(models_home: Home, tmp_path: Path) -> None:
     arguments = ("--stages", "publish", "--kills", "0", "--changes", "99", "--others")
