@@ -10,7 +10,8 @@ install: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# setuptools warns of every editable installation, that a folder may hide a package
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
 demo: install
@@ -28,9 +29,10 @@ types: install
 contracts: install
 	$(BIN)/lint-imports
 
-# Two processes, a file's tests in one of them; each computes on one thread, for more would wait for one another.
+# A file's tests are in one process; each computes on one thread, for more would wait for one another. Three processes for two
+# processors, because tests with a Prefect server mostly wait; in the order of the folders, so that no long file is the last.
 pytest: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m "not campaign"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not campaign"
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.judgements import Judgement, Query
-from flows import reindexing, releases, stages
+from flows import reindexing, releases, serving, stages
+from flows.opened import catalogue
 from flows.settings import Settings, load_settings
 from indexing.releases import publish, served
 from indexing.specs import WORDLLAMA
@@ -78,7 +79,7 @@ def _reindex(settings: Settings, documents: Path, tell: Tell) -> dict[str, Any]:
 
 def _publish(settings: Settings, documents: Path, tell: Tell) -> dict[str, Any]:
     version = list_versions(settings.open_home(), TRAINED[0])[-1]
-    return stages.promote(settings, version.id)
+    return serving.promote(settings, version.id)
 
 
 STAGES = {
@@ -145,7 +146,7 @@ class Installation:
 
     def _import_queries(self, home: Path) -> None:
         """Put the judged queries on the documents into a home's catalogue."""
-        with stages.catalogue(self.settings(home)) as book:
+        with catalogue(self.settings(home)) as book:
             for split in corpus.SPLITS:
                 rows = [row for row in corpus.queries(split) if row["id"].startswith(FAMILY)]
                 wanted = {row["id"] for row in rows}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.leases import Leases
-from flows import stages
+from flows.opened import catalogue
 from flows.settings import Settings
 from indexing.generations import open_store, read_generation
 from indexing.home import PARTIAL_SUFFIX, Home, read_json
@@ -69,7 +69,7 @@ def state_of(settings: Settings) -> State:
         }
     finally:
         searcher.close()
-    with stages.catalogue(settings) as book:
+    with catalogue(settings) as book:
         queries = {split: len(book.queries(split)) for split in corpus.SPLITS}
         judgements = {split: len(book.judgements(split)) for split in corpus.SPLITS}
     quarantine = home.root / "quarantine.json"
@@ -101,7 +101,7 @@ def left_over(settings: Settings, kills: int) -> list[str]:
         found += ["contents"] if len(list(contents.iterdir())) > 4 else []
     for what, number in (("ledgers", len(list_ledgers(home))), ("releases", len(list_releases(home)))):
         found += [f"{number} {what}"] if number > kills + 6 else []
-    with stages.catalogue(settings) as book:
+    with catalogue(settings) as book:
         leases = Leases(book)
         dead = leases.dead()  # whoever wants it next takes its place at once
         found += [f"lease {lease}" for lease in leases.held() if lease not in dead or lease.name.startswith("run ")]

@@ -32,7 +32,8 @@ from benchmarks.fault_others import OTHERS, try_other
 
 # What stages import late: it is imported before the first process is forked, so that none waits for it.
 _LATE = (
-    "indexing.encoders",
+    "indexing.encoders.document",
+    "indexing.encoders.query",
     "indexing.reindexing.reindex",
     "mining.mine",
     "training.generation_check",

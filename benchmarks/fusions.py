@@ -24,7 +24,7 @@ from indexing.generations import present_names
 from indexing.pca import PCA
 from indexing.releases import Fusion, read_release, served
 from indexing.search import Searcher
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.fusion_weights import learn_fusion
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)

@@ -3,9 +3,9 @@
     python -m benchmarks.geometries --config specmine.toml --form head:64 --learning-rate 1e-3 --epochs 3
 
 Each loss trains the query side of one encoder from its untrained weights, once for each seed, on the newest ledger: the
-same queries in the same batches, with the same negatives. The verdict queries decide nothing; they are searched after
-the last step by cosine, by hyperbolic distance and by both, exactly. Each training that is finished is a file in
-``comparisons/geometries``: a run that was cut off goes on.
+same queries in the same batches, with the same negatives, those that each loss is used with or ``--negatives``. The
+verdict queries decide nothing; they are searched after the last step by cosine, by hyperbolic distance and by both,
+exactly. Each training that is finished is a file in ``comparisons/geometries``: a run that was cut off goes on.
 
 Columns: measures of the encoder alone, mean over the seeds; the 95 % interval (bootstrap over groups of queries,
 per-query means over the seeds) of the difference in nDCG@10 from the same trainings searched by the cosine; nDCG@10 of
@@ -26,13 +26,14 @@ from evaluation.catalogue import Catalogue
 from evaluation.measures import measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.generations import fingerprint_of
 from indexing.geometry import GEOMETRIES
 from indexing.home import read_json, write_json
 from indexing.releases import BASE, served
 from indexing.search import Searcher
 from mining.ledger import read_ledger
+from training.negatives import NEGATIVES
 from training.query_training import train
 from training.referee import encoder_run
 from training.splits import split_queries
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--form", default="full")
     parser.add_argument("--learning-rate", type=float, default=TrainSettings.learning_rate)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--negatives", nargs="*", choices=[*NEGATIVES], default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     arguments = parser.parse_args()
     settings = load_settings(arguments.config)
@@ -81,10 +83,10 @@ def main() -> None:
         found: Measured = read_json(file)
         return found
 
-    def trained(training: TrainSettings) -> Measured:
+    def trained(training: TrainSettings, key: str) -> Measured:
         print(f"{training.system}, seed {training.seed}", flush=True)
         encoder = searcher.load_encoder(name, BASE)
-        run = folder / f"unfinished-{training.loss}-{training.seed}"
+        run = folder / f"unfinished-{key}"
         train(encoder, documents, examples, training, run, lambda *_: None, lengths)
         shutil.rmtree(run)
         return measured(encoder, training)
@@ -95,6 +97,7 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         epochs=arguments.epochs,
         precision="bfloat16",
+        negatives=(tuple(arguments.negatives),) if arguments.negatives else (),
     )
     begun = fingerprint_of([name, documents.shape, asdict(plain.searched_by)])[:16]
     results = {"untrained": [once(begun, lambda: measured(searcher.load_encoder(name, BASE), plain))]}
@@ -102,7 +105,7 @@ def main() -> None:
         for loss in LOSSES:
             training = replace(plain, loss=loss, seed=seed)
             key = fingerprint_of([name, asdict(training), ledger.manifest["id"]])[:16]
-            results.setdefault(loss, []).append(once(key, partial(trained, training)))
+            results.setdefault(loss, []).append(once(key, partial(trained, training, key)))
     print("\n| trained by | searched by | nDCG@10 | MRR@10 | R@100 | from cosine | seeds |")
     print("|---|---|---:|---:|---:|---|---|")
     for loss, runs in results.items():

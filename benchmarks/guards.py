@@ -33,7 +33,7 @@ from indexing.home import Home
 from indexing.ingest import ingest
 from indexing.releases import BASE, Fusion, served
 from indexing.search import Searcher
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from training.averaging import set_average
 from training.referee import DEPTH, encoder_run
 from training.splits import HeldOut

@@ -31,7 +31,7 @@ from evaluation.judgements import Judgement, Query
 from evaluation.projection import project
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA

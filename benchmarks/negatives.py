@@ -118,8 +118,7 @@ class Remembering:
         self.release, self.generation = searcher.release, searcher.generation
         if only:
             self.release = replace(self.release, encoders={only: self.release.encoders[only]})
-            part = tuple(encoder for encoder in self.generation.encoders if encoder.spec.name == only)
-            self.generation = replace(self.generation, encoders=part)
+            self.generation = replace(self.generation, encoders=(self.generation.encoder(only),))
 
     @property
     def chunks(self) -> Mapping[str, Chunk]:

@@ -38,7 +38,7 @@ from evaluation.catalogue import Catalogue
 from evaluation.measures import MEASURES, Measures, measure
 from evaluation.verdict import PromotionRule, Verdict, decide_all, find
 from flows.settings import load_settings
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.exact import exact_run
 from indexing.home import read_json, write_json
 from indexing.releases import BASE, served

@@ -22,7 +22,7 @@ from chunking.stored import load, load_chunks, save
 from evaluation.catalogue import Catalogue
 from flows.settings import load_settings
 from indexing.contents import first_release, write_content
-from indexing.encoders import load_document_encoder
+from indexing.encoders.document import load_document_encoder
 from indexing.generations import (
     Generation,
     IndexedDocument,
@@ -175,7 +175,7 @@ def prepare(corpus: Corpus, folder: Path) -> Path:
     source = settings.open_home()
     book = Catalogue(settings.catalogue_url())
     release = served(source)
-    part = next(one for one in read_generation(source, release.generation).encoders if one.spec.name == corpus.encoder)
+    part = read_generation(source, release.generation).encoder(corpus.encoder)
     documents = choose(read_documents(source, release.generation, release.content), book, corpus.passages)
     likeness = likeness_of_copies(source, documents, part.spec) if corpus.copies else 1.0
     print(f"{len(documents)} documents; a copy's cosine is {likeness:.3f}", flush=True)

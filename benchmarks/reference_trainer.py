@@ -28,24 +28,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.systems import bed_of
-from benchmarks.trainings import MEASURES, Bed, averaged
+from benchmarks.trainings import MEASURES, Bed, averaged, bed_of
 from evaluation.catalogue import Catalogue
 from evaluation.measures import measure
 from evaluation.verdict import compare
 from flows.settings import load_settings
 from indexing.contents import first_release, write_content
-from indexing.encoders import QueryEncoder, load_document_encoder, load_query_encoder
+from indexing.encoders.document import load_document_encoder
+from indexing.encoders.query import QueryEncoder, load_query_encoder
 from indexing.exact import exact_run
 from indexing.generations import Generation, document_folder, save_generation, vectors_file
 from indexing.home import Home, read_json, write_json
-from indexing.models import encoder_directory
+from indexing.models.fetching import model_directory
 from indexing.releases import BASE, publish, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import DirectorySource
 from mining.ledger import read_ledger
-from training.query_training import Watch, train
+from training.evaluations import Watch
+from training.query_training import train
 from training.referee import DEPTH
 from training.splits import Splits, split_queries
 from training.targets import Example, examples_of
@@ -74,8 +75,8 @@ class World:
         self.examples: tuple[Example, ...] = examples_of(
             self.splits, chunks.values(), read_ledger(self.home), needs_ledger=True
         ).examples
-        (self.part,) = (one for one in self.searcher.generation.encoders if one.spec.name == encoder)
-        self.bed: Bed = bed_of(self.home, self.searcher, encoder, self.splits)
+        self.part = self.searcher.generation.encoder(encoder)
+        self.bed: Bed = bed_of(self.searcher, encoder, self.splits)
         self.folder = self.home.comparisons / "trainer"
         self.folder.mkdir(exist_ok=True)
 
@@ -149,7 +150,7 @@ def both_towers(world: World, seed: int) -> dict[str, Any]:
         "positive": [spec.document_prompt + read[chunk].encoder_text for chunk in positives],
         "negative": [spec.document_prompt + read[chunk].encoder_text for chunk in negatives],
     }
-    model = SentenceTransformer(str(encoder_directory(spec, world.home)), device="cpu")
+    model = SentenceTransformer(str(model_directory(spec, world.home)), device="cpu")
     model.max_seq_length = spec.max_tokens
     target = world.folder / f"both-towers-{seed}"
     arguments = SentenceTransformerTrainingArguments(

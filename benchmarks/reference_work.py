@@ -22,7 +22,7 @@ import numpy as np
 from evaluation.judgements import Judgement, Query
 from flows.settings import load_settings
 from indexing.home import Home, read_json
-from indexing.models import encoder_directory, fetch
+from indexing.models.fetching import fetch, model_directory
 from indexing.settings import IndexSettings
 from indexing.specs import CrossEncoderSpec, EncoderSpec
 
@@ -110,7 +110,7 @@ def sentence_transformers(task: Task, cross: bool) -> Loaded:
             assert len(vectors) == len(inputs)
             return vectors
 
-    model = Given(str(encoder_directory(task.encoder, task.home)), device="cpu")
+    model = Given(str(model_directory(task.encoder, task.home)), device="cpu")
     model.max_seq_length = task.encoder.max_tokens
     judge = None
     if cross:
@@ -147,13 +147,13 @@ def embedding(task: Task, ours: bool) -> Loaded:
     """Return what embeds the first texts: as an ingest does, or as ``mine_hard_negatives`` does without a cache."""
     texts = read_json(task.folder / TEXTS)["texts"][: task.embedded]
     if ours:
-        from indexing.encoders import load_document_encoder
+        from indexing.encoders.document import load_document_encoder
 
         encode: Callable[[list[str]], Any] = load_document_encoder(task.encoder, task.home).embed
     else:
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(encoder_directory(task.encoder, task.home)), device="cpu")
+        model = SentenceTransformer(str(model_directory(task.encoder, task.home)), device="cpu")
         model.max_seq_length = task.encoder.max_tokens
         encode = partial(model.encode_document, normalize_embeddings=True, convert_to_numpy=True)
     encode(texts[:32])

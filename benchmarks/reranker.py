@@ -26,7 +26,7 @@ from evaluation.measures import Measures, measure
 from evaluation.projection import project
 from evaluation.verdict import compare
 from flows.settings import load_settings
-from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.encoders.cross import CrossEncoder, load_cross_encoder
 from indexing.fusion import Run
 from indexing.generations import present_names
 from indexing.releases import Reranker, read_release, served

@@ -97,7 +97,7 @@ def one_size(passages: int, models: Path) -> dict[str, object]:
 
 def encoders(models: Path) -> dict[str, float]:
     """Return processor seconds for a passage of about 240 tokens by each encoder of the default profile."""
-    from indexing.encoders import load_document_encoder
+    from indexing.encoders.document import load_document_encoder
 
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "models").symlink_to(models.resolve())

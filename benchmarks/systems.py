@@ -25,20 +25,14 @@ from pathlib import Path
 from statistics import fmean as mean
 from typing import Any
 
-import numpy as np
-
-from benchmarks.trainings import Bed, PerQuery, averaged, of_seeds, trained
-from evaluation.catalogue import Catalogue
+from benchmarks.trainings import Bed, PerQuery, averaged, of_seeds, opened, trained
 from evaluation.verdict import compare
-from flows.settings import load_settings
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.generations import fingerprint_of
-from indexing.home import Home, read_json, write_json
-from indexing.releases import BASE, served
-from indexing.search import Searcher
-from indexing.vectors import load_norms
+from indexing.home import read_json, write_json
+from indexing.releases import BASE
 from mining.ledger import read_ledger
-from training.splits import Splits, split_queries
+from training.splits import Splits
 from training.targets import Example, examples_of
 from training.train_settings import TrainSettings
 
@@ -81,13 +75,6 @@ def tell(stage: str, done: int, total: int) -> None:
         print(f"  {stage}: {total}", flush=True)
 
 
-def bed_of(home: Home, searcher: Searcher, encoder: str, splits: Splits) -> Bed:
-    """Return the documents as ``encoder`` embedded them."""
-    (part,) = (one for one in searcher.generation.encoders if one.spec.name == encoder)
-    norms = [load_norms(home, part.fingerprint, entry.key) for entry in searcher.documents.values()]
-    return Bed(searcher.document_vectors(encoder), searcher.chunk_ids, np.concatenate(norms), splits.verdict)
-
-
 def unseen(splits: Splits) -> list[str]:
     """Return the verdict queries none of whose judged passages answers a training query."""
     learned = {chunk for hits in splits.train_projection.hits.values() for chunk in hits}
@@ -121,14 +108,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     parser.add_argument("--only", nargs="*", choices=[*SYSTEMS], default=[*SYSTEMS])
     arguments = parser.parse_args()
-    settings = load_settings(arguments.config)
-    home = settings.open_home()
-    folder = home.comparisons / "systems"
-    folder.mkdir(exist_ok=True)
-    searcher = Searcher.open(home, settings.index(), served(home))
-    splits = split_queries(searcher, Catalogue(settings.catalogue_url()))
-    bed = bed_of(home, searcher, arguments.encoder, splits)
-    ledger = read_ledger(home)
+    searcher, splits, bed = opened(arguments.config, arguments.encoder)
+    folder = searcher.home.comparisons / "systems"
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = read_ledger(searcher.home)
     # Every row learns from the queries that every row can learn from.
     examples = examples_of(splits, searcher.chunks.values(), ledger, True).examples
     print(f"{len(examples)} training queries, ledger {ledger.manifest['id']}", flush=True)

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evaluation.catalogue import Catalogue
 from evaluation.measures import Measures, measure
-from indexing.encoders import QueryEncoder
+from flows.settings import load_settings
+from indexing.encoders.query import QueryEncoder
+from indexing.search import Searcher
 from training.query_training import train
 from training.referee import encoder_run
-from training.splits import HeldOut
+from training.splits import HeldOut, Splits, split_queries
 from training.targets import Example
 from training.train_settings import TrainSettings
 
@@ -39,6 +42,20 @@ class Bed:
         run = encoder_run(encoder, self.documents, self.chunk_ids, self.verdict)
         values = measure(run, self.verdict.projection).per_query
         return {query: {name: of_query[name] for name in MEASURES} for query, of_query in values.items()}
+
+
+def bed_of(searcher: Searcher, encoder: str, splits: Splits) -> Bed:
+    """Return the documents as ``encoder`` embedded them."""
+    vectors, lengths = searcher.document_vectors(encoder), searcher.document_lengths(encoder)
+    return Bed(vectors, searcher.chunk_ids, lengths, splits.verdict)
+
+
+def opened(config: Path | None, encoder: str, synthetic: bool = False) -> tuple[Searcher, Splits, Bed]:
+    """Open the served release of a configured home, with its judged queries and the bed of one encoder."""
+    settings = load_settings(config)
+    searcher = Searcher.open(settings.open_home(), settings.index())
+    splits = split_queries(searcher, Catalogue(settings.catalogue_url()), synthetic)
+    return searcher, splits, bed_of(searcher, encoder, splits)
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,14 @@ def compare_chunking(
         Keep the indexes that were built, so that the next comparison finds them.
     """
     from cli.show import compare as show
-    from flows import stages
+    from flows import comparisons
     from flows.judgements import check_split
 
     settings = session.settings()
     check_split(split)
     names = [name.strip() for name in encoders.split(",") if name.strip()]
     with session.progress() as tell:
-        result = stages.compare_chunking(settings, splitters, split, names, keep, tell)
+        result = comparisons.compare_chunking(settings, splitters, split, names, keep, tell)
     session.emit(result, lambda console: show.chunkings(console, result))
 
 
@@ -48,9 +48,9 @@ def compare_chunking(
 def compare_geometry(*, split: Split = "dev", session: Given) -> None:
     """Find the documents of judged queries by cosine, by hyperbolic distance and by both, and measure each."""
     from cli.show import compare as show
-    from flows import stages
+    from flows import comparisons
 
     settings = session.settings()
     with session.progress() as tell:
-        result = stages.compare_geometry(settings, split, tell)
+        result = comparisons.compare_geometry(settings, split, tell)
     session.emit(result, lambda console: show.geometries(console, result))

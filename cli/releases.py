@@ -22,9 +22,9 @@ def promote(version: str, *, session: Given) -> None:
     version
         The version's id, as `specmine retrain` reports it.
     """
-    from flows import stages
+    from flows import serving
 
-    result = stages.promote(session.settings(), version)
+    result = serving.promote(session.settings(), version)
     session.emit(result, lambda console: console.print(f"serving {result['release']}: {result['note']}"))
 
 
@@ -38,11 +38,11 @@ def geometry(encoder: str, kind: str, *, session: Given) -> None:
     kind
         cosine, hyperbolic or hybrid.
     """
-    from flows import stages
+    from flows import serving
 
     settings = session.settings()
     with session.progress() as tell:
-        result = stages.geometry(settings, encoder, kind, tell)
+        result = serving.geometry(settings, encoder, kind, tell)
     told = f"serving {result['release']}: {encoder} by {result['geometry']['kind']}"
     session.emit(result, lambda console: console.print(told))
 

@@ -59,8 +59,8 @@ def dashboard(*, host: str = "127.0.0.1", port: int = 8765, session: Given) -> N
         The port to listen on.
     """
     from dashboard.app import serve
+    from flows.opened import catalogue
     from flows.run_service import run_service
-    from flows.stages import catalogue
 
     settings = session.settings()
     url = f"http://{host}:{port}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.pace import Pace
+from flows.pace import Pace, ProgressLines
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -70,7 +69,13 @@ class Session:
     def progress(self) -> Iterator[Tell]:
         """Yield a function that shows progress: a bar on a terminal, else a plain line every few seconds."""
         if not self.errors.is_terminal:
-            yield _LineProgress(self.log)
+            lines = ProgressLines(_SECONDS_BETWEEN_LINES)
+
+            def tell_in_lines(stage: str, done: int, total: int) -> None:
+                if line := lines(stage, done, total):
+                    self.log(line)
+
+            yield tell_in_lines
             return
         columns = (
             TextColumn("{task.description}"),
@@ -89,20 +94,3 @@ class Session:
                 bars.update(tasks[stage], completed=done, total=total, pace=pace(stage, done, total))
 
             yield tell
-
-
-class _LineProgress:
-    """Progress as log lines: the first and the last of each stage, and one every few seconds between."""
-
-    def __init__(self, log: Callable[[str], None]) -> None:
-        self._log = log
-        self._last: dict[str, float] = {}
-        self._pace = Pace()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        pace = self._pace(stage, done, total)
-        if stage in self._last and done < total and now - self._last[stage] < _SECONDS_BETWEEN_LINES:
-            return
-        self._last[stage] = now
-        self._log(", ".join(filter(None, (f"{stage}: {done} of {total}", pace))))

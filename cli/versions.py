@@ -85,9 +85,9 @@ def shadow_version(version: str, *, limit: int = 500, session: Given) -> None:
         How many different queries of the log, the latest first.
     """
     from cli.show import versions as show
-    from flows import stages
+    from flows import serving
 
     settings = session.settings()
     with session.progress() as tell:
-        result = stages.shadow(settings, version, limit, tell)
+        result = serving.shadow(settings, version, limit, tell)
     session.emit(result, lambda console: show.shadowed(console, result))

@@ -12,7 +12,7 @@ from typing import TypeVar
 from evaluation.catalogue import Catalogue
 from evaluation.database import CatalogueError
 from evaluation.searches import Event, Origin, Search, Shown, new_search_id
-from indexing.search import SearchResponse, SearchResult
+from indexing.search_results import SearchResponse, SearchResult
 
 T = TypeVar("T")
 

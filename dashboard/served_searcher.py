@@ -6,7 +6,8 @@ import threading
 
 from indexing.home import Home, SpecmineError
 from indexing.releases import Release, current
-from indexing.search import Searcher, SearchResponse
+from indexing.search import Searcher
+from indexing.search_results import SearchResponse
 from indexing.settings import IndexSettings
 
 
@@ -27,7 +28,7 @@ class ServedSearcher:
         return self._served().search(query, limit)
 
     def _served(self) -> Searcher:
-        """Return the served release, open and with its encoders loaded, once, by whoever asks first."""
+        """Return the served release, open and with its models loaded, once, by whoever asks first."""
         with self._lock:
             release = current(self._home)
             while self._open is None or self._open.release != release:
@@ -43,5 +44,5 @@ class ServedSearcher:
     def _opened(self, release: Release | None) -> Searcher:
         loaded = self._open.encoders.values() if self._open else ()
         searcher = Searcher.open(self._home, self._settings, release, loaded)
-        _ = searcher.encoders  # not by each of the threads that wait
+        _ = searcher.encoders, searcher.reranker  # not by each of the threads that wait
         return searcher

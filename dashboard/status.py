@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluation.catalogue import Catalogue, MeasureRecord, RunRecord
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_runs import MeasureRecord, RunRecord
 from indexing.generations import IndexedDocument, read_documents
 from indexing.home import Home
 from indexing.quarantine import Quarantined, read_quarantine

@@ -22,7 +22,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from evaluation import tables
-from evaluation.catalogue import Catalogue, run_row
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_runs import run_row
 from evaluation.database import CatalogueError
 from evaluation.processes import Process, is_gone, this_process
 

@@ -125,4 +125,5 @@ def _block(client: SyncPrefectClient, name: str) -> Any:
 
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
-    return automation.model_dump(mode="json", include={"name", "description", "enabled", "trigger", "actions"})
+    # Not as JSON: the events that a trigger names are a set, and equal sets may be written in different orders.
+    return automation.model_dump(mode="python", include={"name", "description", "enabled", "trigger", "actions"})

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from evaluation.catalogue import Catalogue, RunRecord
-from flows import reindexing, stages
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_runs import RunRecord
+from flows import reindexing
 from flows.lessons import lessons
+from flows.opened import catalogue
 from flows.settings import Settings
 
 Report = Mapping[str, Any]
@@ -32,7 +34,7 @@ def following(flow: str, report: Report, settings: Settings) -> Reasons:
     follow = FOLLOWING.get(flow)
     if follow is None or not settings.chain.enabled:
         return {}
-    with stages.catalogue(settings) as book:
+    with catalogue(settings) as book:
         return follow(report, settings, book)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow, task
 
-from flows import artifacts, stages
+from flows import artifacts, comparisons
 from flows.once import once
 from flows.runs import RETRIES, can_succeed_later, log_progress, settings_of
 
@@ -40,4 +40,4 @@ def measure_chunkings(
     splitters: str, split: str, encoders: list[str], keep: bool, config: str | None
 ) -> dict[str, Any]:
     """Cut, embed, index, search and measure each chunking, beside the served release."""
-    return stages.compare_chunking(settings_of(config), splitters, split, encoders, keep, log_progress())
+    return comparisons.compare_chunking(settings_of(config), splitters, split, encoders, keep, log_progress())

@@ -17,6 +17,7 @@ from evaluation.leakage import groups as groups_of
 from evaluation.measures import Measures
 from evaluation.verdict import Comparison, compare
 from flows import stages
+from flows.opened import catalogue, judged, opened
 from flows.settings import Settings
 from indexing.home import SpecmineError
 from indexing.releases import current
@@ -127,7 +128,7 @@ def _announcer(log: Callable[[str], None]) -> Callable[[str], None]:
 
 def _import(settings: Settings) -> dict[str, int]:
     counts = {}
-    with stages.catalogue(settings) as book:
+    with catalogue(settings) as book:
         for split in SPLITS:
             queries = [Query(**row) for row in corpus.queries(split)]
             judgements = [Judgement(**row) for row in corpus.judgements(split)]
@@ -137,8 +138,8 @@ def _import(settings: Settings) -> dict[str, int]:
 
 
 def _read(settings: Settings, tell: stages.Tell) -> Reading:
-    with stages.opened(settings) as searcher, stages.catalogue(settings) as book:
-        queries, projection = stages.judged(searcher, book, HELD_OUT)
+    with opened(settings) as searcher, catalogue(settings) as book:
+        queries, projection = judged(searcher, book, HELD_OUT)
         measured = stages.measure(searcher, book, HELD_OUT, queries, projection, tell)
         return Reading(
             searcher.release.id,
@@ -158,7 +159,7 @@ def _answer(settings: Settings, before: Reading, after: Reading) -> dict[str, An
     """Return one held-out question, the one that gained most, and what the served release answers."""
     old, new = before.served.column("RR@10"), after.served.column("RR@10")
     query = max(sorted(new), key=lambda query: (new[query] == 1.0, new[query] - old[query]))
-    with stages.opened(settings) as searcher:
+    with opened(settings) as searcher:
         found = searcher.search(after.texts[query], limit=3).as_json()
     return {
         "question": after.texts[query],
@@ -172,7 +173,7 @@ def _rank(reciprocal: float) -> int | None:
 
 
 def _negatives(settings: Settings) -> list[dict[str, Any]]:
-    with stages.opened(settings) as searcher:
+    with opened(settings) as searcher:
         return examples(read_ledger(settings.open_home()), searcher, _EXAMPLES)
 
 

@@ -16,7 +16,8 @@ from chunking.tokens import write_estimate
 from chunking.worker import Job, Unread, read_and_chunk_all
 from flows.settings import Settings
 from indexing.home import Home, SpecmineError
-from indexing.models import status, tokenizer_in
+from indexing.models.fetching import tokenizer_in
+from indexing.models.status import status
 
 
 def inspect_file(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import judgements as judged
+from flows.opened import catalogue
 from flows.settings import Settings
-from flows.stages import catalogue
 from indexing.home import SpecmineError
 
 

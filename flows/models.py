@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.settings import Settings
-from indexing.models import status, tokenizer_file
+from indexing.models.fetching import tokenizer_file
+from indexing.models.status import status
 from indexing.specs import CrossEncoderSpec, EncoderSpec
 
 

@@ -1,4 +1,4 @@
-"""How fast a stage goes, and how long it will take: for progress on the command line and in the log of a run."""
+"""Progress in words, on the command line and in the log of a run: how fast a stage goes, and how long it will take."""
 
 from __future__ import annotations
 
@@ -32,6 +32,28 @@ class Pace:
             return ""
         rate = (done - before) / (now - since)
         return ", ".join([_rate(rate), *([_left((total - done) / rate)] if done < total else [])])
+
+
+class ProgressLines:
+    """The lines that tell of progress: the first and the last of each stage, and one every ``seconds`` between."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._pace = Pace(clock)
+        self._last: dict[str, tuple[float, int, int]] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> str | None:
+        """Return the line to write now; None where none is due, or where it was written already."""
+        now = self._clock()
+        pace = self._pace(stage, done, total)
+        if stage in self._last:
+            then, *told = self._last[stage]
+            # The end may be told by a stage and by its last part.
+            if told == [done, total] or (done < total and now - then < self._seconds):
+                return None
+        self._last[stage] = now, done, total
+        return ", ".join(filter(None, (f"{stage}: {done} of {total}", pace)))
 
 
 def _rate(per_second: float) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluation.judgements import SYNTHETIC, Query
+from flows.opened import catalogue
 from flows.settings import Settings
-from flows.stages import catalogue
 from indexing.home import SpecmineError
 
 

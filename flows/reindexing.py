@@ -7,9 +7,10 @@ from typing import Any
 
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import follow_renames
+from flows.opened import catalogue
 from flows.settings import Settings
 from flows.stage_runs import logged
-from flows.stages import Tell, catalogue
+from flows.stages import Tell
 from indexing.generations import present_names, read_documents
 from indexing.home import Home
 from indexing.parts import Workers, here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from prefect.exceptions import PrefectException
 
 from evaluation.database import CatalogueError
 from flows import artifacts
-from flows.pace import Pace
+from flows.pace import ProgressLines
 from flows.prefect_api import configured_api
 from flows.settings import Settings, load_settings
 from indexing.home import LockedHomeError
@@ -68,16 +67,11 @@ def log_progress() -> Callable[[str, int, int], None]:
     It writes a line into the run's log, and keeps a progress artifact for each stage.
     """
     logger = get_run_logger()
-    last: dict[str, float] = {}
-    pace = Pace()
+    lines = ProgressLines(_SECONDS_BETWEEN_LINES)
     shown: dict[str, UUID] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        speed = pace(stage, done, total)
-        if stage not in last or done >= total or now - last[stage] >= _SECONDS_BETWEEN_LINES:
-            last[stage] = now
-            line = ", ".join(filter(None, (f"{stage}: {done} of {total}", speed)))
+        if line := lines(stage, done, total):
             logger.info("%s", line)
             try:
                 shown[stage] = artifacts.progress(shown.get(stage), done / total if total else 1.0, line)

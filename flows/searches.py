@@ -12,11 +12,11 @@ from evaluation.catalogue import Catalogue
 from evaluation.database import CatalogueError
 from evaluation.judgements import Judgement, Query, follow_renames
 from evaluation.searches import CONFIRMED, WRONG, Place, feedback, normalise_query
-from flows import stages
+from flows.opened import catalogue, opened
 from flows.settings import Settings
 from indexing.generations import present_names
 from indexing.home import SpecmineError
-from indexing.search import SearchResponse
+from indexing.search_results import SearchResponse
 
 FROM_SEARCHES = "search:"
 """What the ids of queries begin with that come from the log."""
@@ -41,7 +41,7 @@ def list_searches(settings: Settings, limit: int) -> dict[str, Any]:
     """Return the latest searches with their results and what was done with them, and how many are logged in all."""
     if limit < 0:
         raise SpecmineError(f"the limit must be 0 or more, not {limit}")
-    with stages.catalogue(settings) as book:
+    with catalogue(settings) as book:
         book.forget_searches(settings.search.log_days)
         listed, total = book.searches(limit), book.count_searches()
     return {
@@ -72,7 +72,7 @@ def import_confirmed(settings: Settings) -> dict[str, Any]:
     searcher confirmed for the words of a held-out query is left alone: it must neither measure nor train. What was
     imported for a query of the log and found wrong since is withdrawn.
     """
-    with stages.opened(settings) as searcher, stages.catalogue(settings) as book:
+    with opened(settings) as searcher, catalogue(settings) as book:
         book.forget_searches(settings.search.log_days)
         renamed = present_names(searcher.documents)
         learned = feedback(book.searches(with_feedback=True), searcher.document_text, renamed)

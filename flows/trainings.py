@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.verdict import Comparison
+from flows.opened import catalogue, opened
 from flows.settings import Settings, load_settings
 from flows.stage_runs import logged
-from flows.stages import Tell, catalogue, opened, retrain
+from flows.stages import Tell, retrain
 from indexing.home import Home, SpecmineError
 from indexing.releases import read_release, served
 from mining.ledger import list_ledgers, read_ledger

@@ -58,7 +58,7 @@ def workers_of(settings: RunSettings) -> Iterator[Workers]:
             # One task is not worth the start of other processes; a cluster that is there may have what it needs.
             name = "threads" if len(groups) < 2 and not settings.address else settings.task_runner
             if name not in runners:
-                runners[name] = stack.enter_context(_runner(name, settings))
+                runners[name] = stack.enter_context(_RUNNERS[name](settings))
             # Every document that is read has a limit of its own.
             limit = None if stage == "reading" else settings.batch_seconds * size
             yield from _in_tasks(
@@ -233,7 +233,3 @@ _RUNNERS: dict[str, Callable[[RunSettings], TaskRunner[Any]]] = {
     "dask": _dask,
     "ray": _ray,
 }
-
-
-def _runner(name: str, settings: RunSettings) -> TaskRunner[Any]:
-    return _RUNNERS[name](settings)

@@ -29,7 +29,7 @@ from indexing.hyperbolic import place
 from indexing.rates import Work, record
 from indexing.releases import BASE, Fusion, Release
 from indexing.settings import IndexSettings
-from indexing.stores import BM25, MoreVectors, PointBatch
+from indexing.stores.store import BM25, MoreVectors, PointBatch
 from indexing.vectors import load_norms, load_vectors
 
 _KEPT_CONTENTS = 3

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,13 +19,13 @@ import numpy as np
 from chunking.document import Chunk
 from chunking.stored import load_chunks
 from indexing.costs import EMBEDDING, LOADING, VECTORS
-from indexing.encoders import DocumentEncoder, load_document_encoder
+from indexing.encoders.document import DocumentEncoder, load_document_encoder
 from indexing.generations import Generation, GenerationEncoder, document_folder, norms_file, vectors_file
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, replacing
 from indexing.log import log_event
-from indexing.models import encoder_fingerprint
-from indexing.parts import SHARED_HOME, Count, Workers, here
-from indexing.rates import Work, record, together
+from indexing.models.fingerprints import encoder_fingerprint
+from indexing.parts import Count, Workers, here, kept_document, not_shared
+from indexing.rates import Work, measured_together, record
 from indexing.vectors import load_norms, load_vectors
 
 # What a killed ingest embeds again at most, with one encoder.
@@ -79,7 +78,7 @@ def add_missing_norms(home: Home, generation: Generation, keys: Mapping[str, str
             continue
         loaded, work = load_encoder(encoder, home), Work(EMBEDDING, encoder.fingerprint)
         for number, key in enumerate(missing.values(), start=1):
-            chunks = _chunks(home, key)
+            chunks = load_chunks(kept_document(home, key))
             with work.timed(sum(chunk.tokens for chunk in chunks)):
                 norms = loaded.embed_with_norms([chunk.encoder_text for chunk in chunks])[1]
             _save(norms_file(home, encoder.fingerprint, key), norms)
@@ -120,19 +119,17 @@ def _embed_with(
     batches = list(_batches(home, keys, old_keys))
     total = sum(batch.passages for batch in batches)
     done = embedded = 0
-    took: list[Work] = []
-    started = time.monotonic()
     work = partial(embed_batches, replace(home, lease=None), encoder)  # what it writes, no lease must guard
-    for batch in workers(stage, work, batches, lambda count: tell(stage, count, total)):
-        done += batch.passages
-        embedded += batch.fresh
-        took += batch.took
-        log_event("batch embedded", encoder=encoder.spec.name, passages=batch.fresh, done=done, total=total)
-    for found in together(took, time.monotonic() - started):
-        record(home, found)
+    with measured_together(home) as took:
+        for batch in workers(stage, work, batches, lambda count: tell(stage, count, total)):
+            done += batch.passages
+            embedded += batch.fresh
+            took += batch.took
+            log_event("batch embedded", encoder=encoder.spec.name, passages=batch.fresh, done=done, total=total)
     for key in keys.values():
-        if not vectors_file(home, encoder.fingerprint, key).exists():
-            raise SpecmineError(f"{vectors_file(home, encoder.fingerprint, key)} is missing: {SHARED_HOME}")
+        file = vectors_file(home, encoder.fingerprint, key)
+        if not file.exists():
+            raise not_shared(file)
     return embedded
 
 
@@ -161,7 +158,7 @@ def _embed(home: Home, encoder: GenerationEncoder, batch: Batch, tell: Count) ->
     whole = Work(VECTORS)
     loading, embedding = (Work(stage, encoder.fingerprint) for stage in (LOADING, EMBEDDING))
     with whole.timed(batch.passages):
-        chunks = {name: _chunks(home, key) for name, key in batch.keys.items()}
+        chunks = {name: load_chunks(kept_document(home, key)) for name, key in batch.keys.items()}
         known, compared = _known_vectors(home, encoder.fingerprint, batch.old_keys, chunks)
         whole.units += compared
         new = {
@@ -186,13 +183,6 @@ def _embed(home: Home, encoder: GenerationEncoder, batch: Batch, tell: Count) ->
                 _save(norms_file(home, encoder.fingerprint, batch.keys[name]), np.array(norms))
             _save(vectors_file(home, encoder.fingerprint, batch.keys[name]), matrix)
     return BatchEmbedded(batch.passages, len(new), (loading, embedding, whole.without(embedding).without(loading)))
-
-
-def _chunks(home: Home, key: str) -> list[Chunk]:
-    folder = document_folder(home, key)
-    if not is_whole(folder):
-        raise SpecmineError(f"{folder} is missing: {SHARED_HOME}")
-    return load_chunks(folder)
 
 
 def forget_encoder() -> None:
@@ -239,7 +229,7 @@ def _known_vectors(
             if wanted <= known.keys():
                 break
             if vectors_file(home, fingerprint, key).exists() and is_whole(document_folder(home, key)):
-                texts = [chunk.encoder_text for chunk in _chunks(home, key)]
+                texts = [chunk.encoder_text for chunk in load_chunks(document_folder(home, key))]
                 vectors = load_vectors(home, fingerprint, key)
                 has_norms = norms_file(home, fingerprint, key).exists()
                 norms = load_norms(home, fingerprint, key).tolist() if has_norms else [None] * len(vectors)

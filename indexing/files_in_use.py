@@ -14,7 +14,6 @@ from pathlib import Path
 from indexing.sparse import copy_sparse
 
 _PASSING = ".atomicwrite"  # how the engine's names of such files and folders begin
-_BLOCK = 512  # bytes in which the file system counts (stat(2))
 
 
 def is_passing(name: str) -> bool:
@@ -33,5 +32,10 @@ def bytes_in(folder: Path) -> int:
     for base, _, files in os.walk(folder):
         for name in files:
             with suppress(FileNotFoundError):
-                total += (Path(base) / name).stat().st_blocks * _BLOCK
+                total += bytes_of((Path(base) / name).stat())
     return total
+
+
+def bytes_of(found: os.stat_result) -> int:
+    """Return what a file takes on disk."""
+    return found.st_blocks * 512  # in which the file system counts (stat(2)), whatever the size of its own blocks

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 
-from indexing.stores import RRF_K
+from indexing.stores.store import RRF_K
 
 Run = dict[str, dict[str, float]]
 """Query id to chunk id to score; higher is better."""

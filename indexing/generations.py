@@ -19,8 +19,8 @@ from chunking.accounting import Totals
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.settings import QdrantSettings
 from indexing.specs import EncoderSpec, encoder_from_dict
-from indexing.store_edge import EdgeStore
-from indexing.stores import Store
+from indexing.stores.edge import EdgeStore
+from indexing.stores.store import Store
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ class Generation:
     def names(self) -> list[str]:
         """The names of the encoders."""
         return [encoder.spec.name for encoder in self.encoders]
+
+    def encoder(self, name: str) -> GenerationEncoder:
+        """Return the encoder of this name. Raises SpecmineError when there is none."""
+        for part in self.encoders:
+            if part.spec.name == name:
+                return part
+        raise SpecmineError(f"index {self.id} has no encoder {name!r}; its encoders are: {', '.join(self.names)}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> St
     """Return the store of a generation: on the configured server, or embedded below the home."""
     if qdrant.url is None:
         return EdgeStore(home.generations / generation.id / "contents")
-    from indexing.store_server import ServerStore, connect  # a second to import, and only needed here
+    from indexing.stores.server import ServerStore, connect  # a second to import, and only needed here
 
     return ServerStore(connect(qdrant.url, qdrant.api_key), _collection(generation), qdrant.placement)
 
@@ -115,7 +122,7 @@ def open_store(home: Home, generation: Generation, qdrant: QdrantSettings) -> St
 def remove_contents(generation: Generation, qdrant: QdrantSettings) -> None:
     """Remove a generation's contents from the configured server; those of the embedded engine go with its folder."""
     if qdrant.url is not None:
-        from indexing.store_server import connect
+        from indexing.stores.server import connect
 
         connect(qdrant.url, qdrant.api_key).delete_collection(_collection(generation))
 
@@ -124,7 +131,7 @@ def is_on_server(generation: Generation, qdrant: QdrantSettings) -> bool:
     """Tell whether a server is configured and holds contents of a generation, of this home or another."""
     if qdrant.url is None:
         return False
-    from indexing.store_server import connect
+    from indexing.stores.server import connect
 
     return connect(qdrant.url, qdrant.api_key).collection_exists(_collection(generation))
 

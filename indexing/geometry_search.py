@@ -8,7 +8,7 @@ import numpy as np
 
 from indexing.geometry import Geometry
 from indexing.hyperbolic import as_queries, distances, place, score
-from indexing.stores import Hit, QueryVectors, Reader
+from indexing.stores.store import Hit, QueryVectors, Reader
 
 
 def nearest_by_geometry(

@@ -18,9 +18,9 @@ from typing import Any
 
 from chunking.accounting import Totals, total
 from chunking.discover import Found, discover
-from chunking.document import sha256_file
 from indexing.contents import first_release, keep_recent, write_content
 from indexing.embedding import Progress, embed_documents
+from indexing.found_files import gone_documents, hash_files, sort_files
 from indexing.generations import (
     Generation,
     IndexedDocument,
@@ -32,10 +32,10 @@ from indexing.generations import (
 from indexing.home import Home, LockedHomeError, OtherIndexError, remove_partials
 from indexing.parts import Workers, here
 from indexing.quarantine import Quarantined, read_quarantine, write_quarantine
-from indexing.reading import document_key, made_with, plan_generation, read_and_keep, reader_of, trial
+from indexing.reading import document_key, made_with, plan_generation, read_and_keep
 from indexing.reindexing.journal import under_way
 from indexing.releases import Release, current, publish
-from indexing.renames import find_renames, is_gone, is_read_alike, keep_renamed
+from indexing.renames import find_renames, is_read_alike, keep_renamed
 from indexing.settings import IndexSettings
 
 # How long an ingest waits for a re-index that is switching: it holds the writer's lock for that alone.
@@ -123,8 +123,8 @@ def ingest(
 
         found, refused = discover(paths)
         quarantine = [Quarantined(entry.document_id, entry.reason, None, str(entry.path)) for entry in refused]
-        hashes = _hash_files(found, quarantine, tell)
-        wanted, unchanged = _sort(found, hashes, known, read_quarantine(home), settings, quarantine)
+        hashes = hash_files(found, quarantine, tell)
+        wanted, unchanged = sort_files(found, hashes, known, read_quarantine(home), settings, quarantine)
         sources = {name: file.path for name, file in wanted.items()}
         roots = {name: file.root for name, file in wanted.items()}
         renames = find_renames(known, {name: hashes[name] for name in (*unchanged, *wanted)})
@@ -139,7 +139,7 @@ def ingest(
         quarantine.extend(unread)
         documents = {**renamed, **_with_former_names(documents, known, renames)}
         renames = {name: old for name, old in renames.items() if name in documents}
-        gone = _gone(known, found, quarantine, paths) if prune else []
+        gone = gone_documents(known, found, quarantine, paths) if prune else []
         removed = [name for name in gone if name not in renames.values()]
         keys = {name: entry.key for name, entry in documents.items()}
         embedded = embed_documents(home, generation, keys, _old_keys(known, documents), tell, workers)
@@ -168,37 +168,6 @@ def ingest(
     )
 
 
-def _sort(
-    found: Sequence[Found],
-    hashes: Mapping[str, str],
-    known: Mapping[str, IndexedDocument],
-    refused: Mapping[str, Quarantined],
-    settings: IndexSettings,
-    quarantine: list[Quarantined],
-) -> tuple[dict[str, Found], dict[str, Found]]:
-    """Return, by document, the files to take in and those that are indexed as they are; add the others to quarantine.
-
-    What was ``refused`` before with the same bytes, reader and limits is not tried again.
-    """
-    reader = reader_of(settings)
-    wanted: dict[str, Found] = {}
-    unchanged: dict[str, Found] = {}
-    for file in found:
-        name = file.document_id
-        if name not in hashes:
-            continue
-        before = refused.get(name)
-        if clash := _clash(known.get(name), file):
-            quarantine.append(Quarantined(name, clash, None, str(file.path), hashes[name]))
-        elif before and before.source == str(file.path) and before.tried == trial(settings, reader, hashes[name]):
-            quarantine.append(before)
-        elif name in known and known[name].content_hash == hashes[name]:
-            unchanged[name] = file
-        else:
-            wanted[name] = file
-    return wanted, unchanged
-
-
 def _silent(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
 
@@ -220,47 +189,6 @@ def _served_in(home: Home, settings: IndexSettings) -> tuple[Release | None, Gen
         )
     generation = read_generation(home, served.generation)
     return served, generation, made_with(generation, settings)
-
-
-def _hash_files(found: Sequence[Found], quarantine: list[Quarantined], tell: Progress) -> dict[str, str]:
-    hashes: dict[str, str] = {}
-    for number, file in enumerate(found, start=1):
-        if file.document_id in hashes:
-            reason = "a second file of this name in the same ingest; ingest a common parent folder instead"
-            quarantine.append(Quarantined(file.document_id, reason, None, str(file.path)))
-            continue
-        try:
-            hashes[file.document_id] = sha256_file(file.path)
-        except OSError as error:
-            reason = f"the file cannot be opened: {error.strerror}"
-            quarantine.append(Quarantined(file.document_id, reason, None, str(file.path)))
-        tell("comparing", number, len(found))
-    return hashes
-
-
-def _clash(known: IndexedDocument | None, file: Found) -> str | None:
-    """Tell why ``file`` must not replace the document known by its name: it is another file that still exists."""
-    if known is None or known.source == str(file.path) or is_gone(known.source):
-        return None
-    return f"a document of this name is indexed from {known.source}; ingest a common parent folder instead"
-
-
-def _gone(
-    known: Mapping[str, IndexedDocument],
-    found: Sequence[Found],
-    quarantine: Sequence[Quarantined],
-    paths: Sequence[Path],
-) -> list[str]:
-    """Return the documents that were indexed from the given folders and whose files are gone from them."""
-    present = {file.document_id for file in found} | {entry.document for entry in quarantine}
-    folders = [path.resolve() for path in paths if path.is_dir()]
-    return [
-        name
-        for name, entry in known.items()
-        if name not in present
-        and is_gone(entry.source)
-        and any(Path(entry.source).is_relative_to(folder) for folder in folders)
-    ]
 
 
 def _with_former_names(

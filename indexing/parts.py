@@ -8,11 +8,11 @@ a part that is done a second time finds what is there; what comes back is only w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
-SHARED_HOME = (
-    "where workers on other machines did this, the home must be the same folder, on storage that all of them share"
-)
+from indexing.generations import document_folder
+from indexing.home import Home, SpecmineError, is_whole
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -38,3 +38,19 @@ class Workers(Protocol):
 def here(stage: str, work: Callable[[Sequence[P], Count], Iterator[R]], parts: Sequence[P], tell: Count) -> Iterator[R]:
     """Do all parts in this thread, in order."""
     yield from work(parts, tell)
+
+
+def kept_document(home: Home, key: str) -> Path:
+    """Return the folder of a document that a part made, or is made from. Raises SpecmineError when it is not there."""
+    folder = document_folder(home, key)
+    if not is_whole(folder):
+        raise not_shared(folder)
+    return folder
+
+
+def not_shared(path: Path) -> SpecmineError:
+    """Return what is wrong when this process does not find what another made."""
+    return SpecmineError(
+        f"{path} is missing: where workers on other machines did this, the home must be the same folder, on storage "
+        "that all of them share"
+    )

@@ -100,6 +100,16 @@ def together(parts: Iterable[Work], wall_seconds: float) -> list[Work]:
     return [replace(work, wall_seconds=work.wall_seconds * wall_seconds / clocks) for work in found.values()]
 
 
+@contextmanager
+def measured_together(home: Home) -> Iterator[list[Work]]:
+    """Yield a list for the work of several processes; if the block ends without error, keep what its stages took."""
+    took: list[Work] = []
+    started = time.monotonic()
+    yield took
+    for work in together(took, time.monotonic() - started):
+        record(home, work)
+
+
 def rates(home: Home) -> Rates:
     """Return the rates by stage and what did it, of the largest among the latest measurements of each.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,10 +38,11 @@ from indexing.home import (
     write_json,
 )
 from indexing.log import log_event
-from indexing.models import encoder_fingerprint, tokenizer_file
-from indexing.parts import SHARED_HOME, Count, Workers, here
+from indexing.models.fetching import tokenizer_file
+from indexing.models.fingerprints import encoder_fingerprint
+from indexing.parts import Count, Workers, here, kept_document
 from indexing.quarantine import Quarantined
-from indexing.rates import Work, record, together
+from indexing.rates import Work, measured_together
 from indexing.releases import current
 from indexing.settings import IndexSettings, QdrantSettings
 from indexing.specs import EncoderSpec
@@ -140,24 +140,21 @@ def read_and_keep(
         if not is_whole(document_folder(home, keys[name]))
     ]
     unread: list[Quarantined] = []
-    took: list[Work] = []
     kept = len(sources) - len(missing)
     tell("reading", kept, len(sources))
-    started = time.monotonic()
     # What it writes no lease must guard, and no store is asked.
     apart = replace(home, lease=None), replace(settings, qdrant=QdrantSettings())
     work = partial(read_files, *apart, generation, reader_of(settings))
-    for told in workers("reading", work, missing, lambda done: tell("reading", kept + done, len(sources))):
-        if isinstance(told, Work):
-            took.append(told)
-        elif isinstance(told, Quarantined):
-            unread.append(told)
-        else:
-            log_event("document read", document=told.document, sha256=told.content_hash)
+    with measured_together(home) as took:
+        for told in workers("reading", work, missing, lambda done: tell("reading", kept + done, len(sources))):
+            if isinstance(told, Work):
+                took.append(told)
+            elif isinstance(told, Quarantined):
+                unread.append(told)
+            else:
+                log_event("document read", document=told.document, sha256=told.content_hash)
     for entry in unread:
         log_event("document quarantined", document=entry.document, reason=entry.reason, page=entry.page)
-    for found in together(took, time.monotonic() - started):
-        record(home, found)
     failed = {entry.document for entry in unread}
     documents = {
         name: _indexed(home, keys[name], hashes[name], str(path))
@@ -249,9 +246,7 @@ def _keep_read(home: Home, key: str, outcome: Read, content_hash: str, reader: i
 
 
 def _indexed(home: Home, key: str, content_hash: str, source: str) -> IndexedDocument:
-    if not is_whole(document_folder(home, key)):
-        raise SpecmineError(f"{document_folder(home, key)} is missing: {SHARED_HOME}")
-    summary = read_json(document_folder(home, key) / MANIFEST)
+    summary = read_json(kept_document(home, key) / MANIFEST)
     return IndexedDocument(
         key=key,
         content_hash=content_hash,

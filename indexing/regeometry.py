@@ -26,10 +26,7 @@ def serve_geometry(
     with home.exclusive():
         release = served(home)
         generation = read_generation(home, release.generation)
-        part = next((part for part in generation.encoders if part.spec.name == encoder), None)
-        if part is None:
-            known = ", ".join(generation.names)
-            raise SpecmineError(f"the served index has no encoder {encoder!r}; its encoders are: {known}")
+        part = generation.encoder(encoder)
         documents = read_documents(home, generation.id, release.content)
         wanted = measured_geometry(home, part, documents, geometry)
         if wanted.has_points != geometry.has_points:

@@ -28,7 +28,7 @@ Scale = Callable[[np.ndarray], np.ndarray]
 
 
 class PairScorer(Protocol):
-    """What re-ranking needs of ``indexing.encoders_cross.CrossEncoder``."""
+    """What re-ranking needs of ``indexing.encoders.cross.CrossEncoder``."""
 
     def judges(self, language: str) -> bool:
         """Tell whether texts of this language (ISO 639-1) can be judged."""

@@ -29,7 +29,7 @@ from indexing.generations import (
     write_documents,
 )
 from indexing.home import Home, SpecmineError, remove_partials
-from indexing.models import encoder_directory
+from indexing.models.fetching import model_directory
 from indexing.reading import plan_generation
 from indexing.reindexing.recut import cut_stored
 from indexing.releases import Release, served
@@ -125,7 +125,7 @@ def _reading(settings: IndexSettings, home: Home) -> tuple[EncoderSpec, ...]:
 
 def _longest_input(spec: EncoderSpec, home: Home) -> int:
     """Return how many tokens a model can read; what does not say (a table of word vectors) reads any number."""
-    directory = encoder_directory(spec, home)
+    directory = model_directory(spec, home)
     limits = [8192]
     for file, key in (("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")):
         if (path := directory / file).is_file():

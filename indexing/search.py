@@ -1,49 +1,31 @@
-"""Search: one release, opened; queries in, ranked chunks out, with every source's rank and score.
+"""Search: queries in, ranked chunks out, with every source's rank and score.
 
-A Searcher reads one release from opening to closing, so that no result mixes two. It serves people (``search``) and
-the referee and the miner (``runs``) alike: what is measured is what is served.
+A Searcher searches one release. It serves people (``search``) and the referee and the miner (``runs``) alike: what is
+measured is what is served.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, BinaryIO
 
 import numpy as np
 
-from chunking.document import SECTION_SEPARATOR, Chunk, as_shown
-from chunking.stored import load_text
+from chunking.document import Chunk, as_shown
 from indexing.bm25 import query_vector
-from indexing.encoders import QueryEncoder, load_query_encoder
-from indexing.encoders_compute import one_thread
-from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.encoders.compute import one_thread
 from indexing.exact import exact_run, vector_blocks
 from indexing.fusion import Run, fuse
-from indexing.generations import (
-    Generation,
-    GenerationEncoder,
-    document_folder,
-    open_store,
-    read_documents,
-    read_generation,
-)
-from indexing.geometry import Geometry
 from indexing.geometry_search import nearest_by_geometry
-from indexing.holds import hold
-from indexing.home import Home, SpecmineError
-from indexing.hyperbolic import hyperbolic_name, hyperbolic_run, measured_geometry
-from indexing.passages import Passages
-from indexing.pca import PCA, PcaIndex, open_pca
-from indexing.releases import BASE, Release, served
-from indexing.reranking import rerank, reranker_spec
-from indexing.settings import IndexSettings, SearchSettings
-from indexing.specs import CrossEncoderSpec
-from indexing.stores import BM25, Hit, QueryVectors, Reader
-from indexing.vectors import load_norms, load_vectors
+from indexing.home import SpecmineError
+from indexing.hyperbolic import hyperbolic_name, hyperbolic_run
+from indexing.opened_release import OpenedRelease
+from indexing.pca import PCA
+from indexing.reranking import rerank
+from indexing.search_results import SearchResponse, SearchResult
+from indexing.stores.store import BM25, Hit, QueryVectors
 
 Embedded = tuple[np.ndarray, np.ndarray]
 """An encoder's (q, d) float32 unit rows of queries, and their (q,) norms."""
@@ -53,259 +35,13 @@ RERANKED = "reranked"
 _LONGEST_QUERY = 4000
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """A passage found: ``sources`` maps each source that returned it to its rank (from 1) and score.
-
-    ``chunk`` is as a reader sees it. Where small passages stand for their clause, it has the clause's text, span and
-    pages; ``passage`` is the span of what was found, within it.
-    """
-
-    chunk: Chunk
-    score: float
-    sources: dict[str, tuple[int, float]]
-    passage: tuple[int, int]
-
-    @property
-    def passage_text(self) -> str:
-        """The text of what was found."""
-        start, end = self.passage
-        return self.chunk.text[start - self.chunk.start : end - self.chunk.start]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result with the keys other programs rely on."""
-        chunk = self.chunk
-        return {
-            "document": chunk.document,
-            "title": chunk.title,
-            "section": SECTION_SEPARATOR.join(chunk.section),
-            "pages": [chunk.first_page, chunk.last_page],
-            "span": [chunk.start, chunk.end],
-            "score": round(self.score, 6),
-            "text": chunk.text,
-            "lead": chunk.lead,
-            "passage": list(self.passage),
-            "sources": {name: {"rank": rank, "score": round(s, 6)} for name, (rank, s) in self.sources.items()},
-        }
-
-
-@dataclass(frozen=True)
-class SearchResponse:
-    """The answer to one query, best first."""
-
-    query: str
-    release: str
-    milliseconds: float
-    results: tuple[SearchResult, ...]
-
-    def by_document(self) -> dict[str, list[SearchResult]]:
-        """Return the results grouped by document, documents in the order of their best result."""
-        groups: dict[str, list[SearchResult]] = {}
-        for result in self.results:
-            groups.setdefault(result.chunk.document, []).append(result)
-        return groups
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the answer with the keys other programs rely on."""
-        return {
-            "query": self.query,
-            "release": self.release,
-            "milliseconds": round(self.milliseconds, 1),
-            "results": [result.as_json() for result in self.results],
-            "documents": list(self.by_document()),
-        }
-
-
-class Searcher:
+class Searcher(OpenedRelease):
     """One release, open for searching."""
 
-    def __init__(
-        self,
-        home: Home,
-        settings: IndexSettings,
-        release: Release,
-        generation: Generation,
-        reader: Reader,
-        held: BinaryIO | None = None,
-        loaded: Iterable[QueryEncoder] = (),
-    ) -> None:
-        self.home = home
-        self._settings = settings
-        self._reader = reader
-        self._held = held
-        self._loaded: tuple[QueryEncoder, ...] = tuple(loaded)
-        self._last_embedded: dict[str, tuple[list[str], Embedded]] = {}
-        self.release = release
-        self.generation = generation
-
-    @classmethod
-    def open(
-        cls,
-        home: Home,
-        settings: IndexSettings,
-        release: Release | None = None,
-        loaded: Iterable[QueryEncoder] = (),
-    ) -> Searcher:
-        """Open ``release``, or the served one. Raises SpecmineError when nothing is indexed.
-
-        Until it is closed, nothing of the release is removed. Of the query encoders in ``loaded``, which another
-        release has open, those that this one has too are not loaded again.
-        """
-        release = release or served(home)
-        generation = read_generation(home, release.generation)
-        held = hold(home.generations / generation.id)
-        try:
-            reader = open_store(home, generation, settings.qdrant).reader(release.content)
-        except BaseException:
-            held.close()
-            raise
-        return cls(home, settings, release, generation, reader, held, loaded)
-
     @cached_property
-    def encoders(self) -> dict[str, QueryEncoder]:
-        """The release's query encoders by name. A version made for other document vectors is refused."""
-        versions = self.release.encoders
-        encoders = {
-            part.spec.name: self._already_loaded(part, versions[part.spec.name])
-            or self.load_encoder(part.spec.name, versions[part.spec.name])
-            for part in self.generation.encoders
-        }
-        self._loaded = ()  # what this release does not share is not kept in memory for it
-        return encoders
-
-    def _already_loaded(self, part: GenerationEncoder, version: str) -> QueryEncoder | None:
-        wanted = (part.spec, part.fingerprint, version)
-        same = (one for one in self._loaded if (one.spec, one.document_fingerprint, one.version) == wanted)
-        return next(same, None)
-
-    def load_encoder(self, name: str, version: str) -> QueryEncoder:
-        """Load one version of a query encoder of this generation, ``base`` for the untrained one."""
-        spec = next(encoder.spec for encoder in self.generation.encoders if encoder.spec.name == name)
-        weights = None if version == BASE else self.home.encoders / name / version / "model.safetensors"
-        if weights is not None and not weights.exists():
-            raise SpecmineError(f"version {version!r} of encoder {name!r} is gone from {weights.parent}: roll back")
-        return load_query_encoder(spec, self.home, weights, version)
-
-    @cached_property
-    def cross_encoder(self) -> CrossEncoder | None:
-        """The configured cross-encoder, or None: what mining filters with, whatever re-ranker the release has."""
-        spec = self._settings.cross_encoder
-        cross = load_cross_encoder(spec, self.home) if spec else None
-        if cross is not None and cross.trained_on is not None:
-            raise SpecmineError(
-                f"cross-encoder {cross.spec.name} was trained on ledger {cross.trained_on}, so that it cannot judge "
-                "ledgers: configure the pretrained one; a trained re-ranker is served by `specmine promote`"
-            )
-        return cross
-
-    @property
-    def cross_encoder_spec(self) -> CrossEncoderSpec | None:
-        """The configured cross-encoder as it is described, or None."""
-        return self._settings.cross_encoder
-
-    @property
-    def search_settings(self) -> SearchSettings:
-        """How searches are bounded."""
-        return self._settings.search
-
-    def opened_as(self, release: Release) -> Searcher:
-        """Return another release of the same generation and content, open for searching; it closes with this one."""
-        return Searcher(self.home, self._settings, release, self.generation, self._reader)
-
-    @cached_property
-    def reranker(self) -> CrossEncoder | None:
-        """The release's re-ranker: a version that was trained, or the configured cross-encoder as published."""
-        by = self.release.reranker
-        if by is None:
-            return None
-        if by.version == BASE:
-            return self.cross_encoder
-        return load_cross_encoder(reranker_spec(self.home, by.version), self.home)
-
-    @cached_property
-    def documents(self) -> dict[str, Any]:
-        """The indexed documents by id (``indexing.generations.IndexedDocument``)."""
-        return read_documents(self.home, self.generation.id, self.release.content)
-
-    @cached_property
-    def chunks(self) -> Passages:
-        """All chunks of the release by id, documents in order of their ids; texts stay on disk."""
-        return Passages({name: document_folder(self.home, entry.key) for name, entry in self.documents.items()})
-
-    @cached_property
-    def chunk_ids(self) -> Sequence[str]:
-        """The ids of ``chunks`` in their fixed order."""
-        return self.chunks.ids
-
-    def document_vectors(self, encoder: str) -> np.ndarray:
-        """Return the frozen document vectors, (n, d) float32, in the order of ``chunk_ids``."""
-        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        parts = [load_vectors(self.home, fingerprint, entry.key) for entry in self.documents.values()]
-        matrix = np.concatenate(parts)
-        matrix.flags.writeable = False
-        return matrix
-
-    def document_lengths(self, encoder: str) -> np.ndarray:
-        """Return the norms that ``document_vectors`` had before they were normalised, (n,) float32.
-
-        Raises SpecmineError when they were not kept.
-        """
-        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        return np.concatenate([load_norms(self.home, fingerprint, entry.key) for entry in self.documents.values()])
-
-    def measured(self, encoder: str, geometry: Geometry) -> Geometry:
-        """Return a geometry with the unit of an encoder's documents (``indexing.hyperbolic.measured_geometry``)."""
-        part = next(part for part in self.generation.encoders if part.spec.name == encoder)
-        return measured_geometry(self.home, part, self.documents, geometry)
-
-    @property
-    def settings(self) -> IndexSettings:
-        """How the index is configured."""
-        return self._settings
-
-    @cached_property
-    def pca(self) -> PcaIndex:
-        """The release's documents in the space that its encoders share. Made at the first use: seconds to minutes."""
-        return open_pca(self.home, self.generation, self.release.content, self.documents)
-
-    def chunk_vectors(self, encoder: str, chunks: Sequence[str]) -> np.ndarray:
-        """Return the frozen vectors of the chunks with these ids, (n, d) float32; only their documents are opened."""
-        fingerprint = next(part.fingerprint for part in self.generation.encoders if part.spec.name == encoder)
-        by_document: dict[str, list[tuple[int, int]]] = {}
-        for place, chunk in enumerate(chunks):
-            document, ordinal = self.chunks.place_of(chunk)
-            by_document.setdefault(document, []).append((place, ordinal))
-        rows: dict[int, np.ndarray] = {}
-        for document, places in by_document.items():
-            # A document's vectors stand in the order of its chunks.
-            vectors = load_vectors(self.home, fingerprint, self.documents[document].key)
-            rows.update((place, vectors[ordinal]) for place, ordinal in places)
-        return np.stack([rows[place] for place in range(len(chunks))])
-
-    def read(self, chunks: Iterable[str]) -> dict[str, Chunk]:
-        """Return the chunks with these ids; many together are read sooner than one by one from ``chunks``."""
-        return self.chunks.some(chunks)
-
-    def documents_of(self, chunks: Sequence[str]) -> list[str]:
-        """Return the document of each of the chunks with these ids; no text is read."""
-        return [self.chunks.place_of(chunk)[0] for chunk in chunks]
-
-    def document_text(self, document_id: str) -> str | None:
-        """Return a document's text as read, or None when it is not indexed."""
-        entry = self.documents.get(document_id)
-        return load_text(document_folder(self.home, entry.key)) if entry else None
-
-    def count(self) -> int:
-        """Return the number of passages in the store."""
-        return self._reader.count()
-
-    def vector_checksum(self, encoder: str) -> str:
-        """Return the SHA-256 over all vectors of an encoder as the store holds them, in order of chunk id."""
-        digest = hashlib.sha256()
-        for chunk, vector in sorted(self._reader.vectors(encoder), key=lambda pair: pair[0]):
-            digest.update(chunk.encode())
-            digest.update(np.ascontiguousarray(vector, dtype="<f4").tobytes())
-        return digest.hexdigest()
+    def _last_embedded(self) -> dict[str, tuple[list[str], Embedded]]:
+        """The queries that each encoder embedded last: a miner asks for a block of queries repeatedly."""
+        return {}
 
     def embed(self, queries: Sequence[str]) -> dict[str, np.ndarray]:
         """Return every encoder's vectors of the queries, (q, d) float32 unit rows."""
@@ -347,7 +83,7 @@ class Searcher:
         return runs
 
     def _embedded(self, name: str, queries: list[str]) -> Embedded:
-        """Embed queries with one encoder; the last ones asked for are kept, for a miner asks for a block repeatedly."""
+        """Embed queries with one encoder, unless they are those that it embedded last."""
         last = self._last_embedded.get(name)
         if last is None or last[0] != queries:
             last = self._last_embedded[name] = (queries, self.encoders[name].embed_with_norms(queries))
@@ -443,7 +179,7 @@ class Searcher:
         started = time.perf_counter()
         with one_thread():
             embedded = {name: encoder.embed_with_norms([text]) for name, encoder in encoders.items()}
-        depth = max(self._settings.search.depth, limit)
+        depth = max(self.settings.search.depth, limit)
         found = self._nearest([text], [*encoders, BM25], embedded, depth)[0]
         if self._fuses_pca:
             together = self._pca_run({name: rows for name, (rows, _) in embedded.items()}, ["q"], depth)["q"]
@@ -455,7 +191,7 @@ class Searcher:
             found_in = {chunk: score for chunk, score in ranking.items() if chunk in held}
             ranking = _one_per_clause(found_in, lambda chunk: (held[chunk].document, held[chunk].parent))
         if self.release.reranker:
-            ranking = self.rerank(text, ranking, self._settings.search.rerank_seconds)
+            ranking = self.rerank(text, ranking, self.settings.search.rerank_seconds)
         best = sorted(ranking, key=lambda chunk: (-ranking[chunk], chunk))[:limit]
         chunks = self._reader.chunks(best)
         sources = {
@@ -489,14 +225,8 @@ class Searcher:
         by = self.release.reranker
         if by is None or self.reranker is None:
             return dict(ranking)
-        by = replace(by, depth=min(by.depth, self._settings.search.rerank_depth))
+        by = replace(by, depth=min(by.depth, self.settings.search.rerank_depth))
         return rerank(query, ranking, by, self.reranker, self._reader.chunks, seconds)
-
-    def close(self) -> None:
-        """Release files and connections."""
-        self._reader.close()
-        if self._held is not None:
-            self._held.close()
 
 
 def _one_per_clause(ranking: Mapping[str, float], clause_of: Callable[[str], Hashable]) -> dict[str, float]:

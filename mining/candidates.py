@@ -18,7 +18,7 @@ from indexing.fusion import Run, fuse
 from indexing.generations import Generation
 from indexing.pca import PCA
 from indexing.releases import Release
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.clauses import ClauseIndex
 
 Ranking = dict[str, tuple[int, float]]

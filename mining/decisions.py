@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from chunking.document import Chunk
-from evaluation.catalogue import Catalogue, Decision
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_decisions import Decision
 from evaluation.judgements import Judgement
 from mining.candidates import Case
 from mining.ledger import DECISIONS, RELEVANT, LedgerRow

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.candidates import Candidate, Case
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
-from evaluation.catalogue import Decision
+from evaluation.catalogue_decisions import Decision
 from evaluation.judgements import Query
 from evaluation.projection import Projection
 from indexing.fusion import Run

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Judge(Protocol):
-    """What mining needs of ``indexing.encoders_cross.CrossEncoder``."""
+    """What mining needs of ``indexing.encoders.cross.CrossEncoder``."""
 
     @property
     def spec(self) -> Any:

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.catalogue import Catalogue, Decision
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_decisions import Decision
 from indexing.home import SpecmineError
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.decisions import is_about
 from mining.filters_cross import relative_probability
 from mining.ledger import BORDERLINE, DUPLICATE, KEPT, PROPOSED_POSITIVE, RELEVANT, Ledger, LedgerRow

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from indexing.bm25 import SparseVector, document_vector, query_vector
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.candidates import RUN_DEPTH, Candidate, Case
 
 SIGNALS = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from indexing.fusion import Run
 from indexing.hyperbolic import hyperbolic_name
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.candidates import RUN_DEPTH, Retrieved
 
 if TYPE_CHECKING:

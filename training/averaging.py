@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 
 
 def choose_average(

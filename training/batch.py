@@ -20,6 +20,10 @@ class Masks:
     negatives: Tensor
     ledger: Tensor
 
+    def to(self, device: torch.device) -> Masks:
+        """Return the masks on a device."""
+        return Masks(self.positives.to(device), self.negatives.to(device), self.ledger.to(device))
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -115,7 +115,7 @@ def judge_reranker(
     The re-ranker is the release's, or the configured cross-encoder as published. Returns None when there is neither, or
     none is to be judged.
     """
-    spec = searcher.cross_encoder_spec
+    spec = searcher.settings.cross_encoder
     use = searcher.release.reranker or (Reranker(spec.name) if spec else None)
     if use is None or not settings.reranker_queries:
         return None

@@ -18,15 +18,16 @@ import numpy as np
 from evaluation.measures import MEASURES, Measures, measure
 from evaluation.verdict import Comparison, PromotionRule, compare
 from indexing.embedding import Progress
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError, read_json, write_json
 from indexing.releases import BASE
 from indexing.search import Searcher
 from mining.ledger import RANDOM, Ledger, LedgerRow
+from training.evaluations import Evaluated, Watch
 from training.health import peak_memory
 from training.losses import BY_LENGTH
-from training.query_training import VERSION, Evaluated, Watch, train
+from training.query_training import VERSION, train
 from training.referee import encoder_run
 from training.splits import Splits
 from training.targets import Example, build_examples
@@ -103,12 +104,11 @@ class Lab:
     def _identity(self) -> str:
         """Return the hash of all data a training here reads, and of what it is measured by."""
         release = self._searcher.release
-        part = next(part for part in self._searcher.generation.encoders if part.spec.name == self.encoder)
         return fingerprint_of(
             [
                 VERSION,
                 self.encoder,
-                part.fingerprint,
+                self._searcher.generation.encoder(self.encoder).fingerprint,
                 [release.generation, release.content],
                 [[query.id, query.text] for query in self.splits.train],
                 [asdict(judgement) for judgement in self.splits.train_judgements],

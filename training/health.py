@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from training.similarity import histogram_of, overlap
 from training.targets import Example
 

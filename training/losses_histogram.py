@@ -40,7 +40,7 @@ def linear_slots(similarities: Tensor, bins: int) -> Tensor:
 
 def exponential_slots(similarities: Tensor, bins: int) -> Tensor:
     """Return (bins,) the histogram of (m,) similarities: each is spread over all nodes by e^(-distance / width)."""
-    nodes = torch.linspace(-1, 1, bins, dtype=similarities.dtype)
+    nodes = torch.linspace(-1, 1, bins, dtype=similarities.dtype, device=similarities.device)
     width = 2 / (bins - 1)
     total = similarities.new_zeros(bins)
     for part in torch.split(similarities.clamp(-1, 1), 8192):  # (m, bins) at once would be large

@@ -21,9 +21,9 @@ def adore(batch: Batch, settings: LossSettings) -> Tensor:
         candidates = (batch.positives[row] | batch.negatives[row]).nonzero().flatten()
         order = scores[row, candidates].detach().argsort(descending=True, stable=True)
         kept = candidates[order]
-        near = torch.arange(len(kept)) < settings.live_depth
+        near = torch.arange(len(kept), device=kept.device) < settings.live_depth
         kept = kept[near | batch.positives[row, kept]]
-        weight = 1 / torch.arange(1, len(kept) + 1, dtype=scores.dtype)
+        weight = 1 / torch.arange(1, len(kept) + 1, dtype=scores.dtype, device=scores.device)
         relevant = batch.positives[row, kept]
         own, others = scores[row, kept[relevant]], scores[row, kept[~relevant]]
         worth = (weight[relevant][:, None] - weight[~relevant]).abs()

@@ -36,7 +36,8 @@ def _in_batch(
 def _random(queries: Tensor, documents: Tensor, masks: Masks, settings: LossSettings, draws: torch.Generator) -> Tensor:
     """Documents drawn at random, the same for all queries of the batch."""
     drawn = torch.zeros(len(documents), dtype=torch.bool)
-    drawn[torch.randint(len(documents), (DRAWN,), generator=draws)] = True
+    drawn[torch.randint(len(documents), (DRAWN,), generator=draws)] = True  # on the processor: the same everywhere
+    drawn = drawn.to(documents.device)
     return drawn.expand_as(masks.ledger)
 
 

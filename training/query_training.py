@@ -13,8 +13,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from indexing.embedding import Progress
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.home import MANIFEST, SpecmineError, read_json, write_artifact, write_json
 from training.averaging import choose_average
 from training.batch import Batch, restrict
+from training.device import device_of, moved
+from training.evaluations import UNWATCHED, Evaluation, Trained, Watch
 from training.health import Look, in_blocks, look, peak_memory, sample_of, worries
 from training.losses import LOSSES, TAUGHT
 from training.losses_debiased import clamped_share
@@ -59,70 +61,6 @@ VERSION = 4
 _BATCHES_SORTED = 16
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation: after ``step`` steps the held-out measure is ``score``; ``loss`` is the mean since the last.
-
-    ``score`` is None in a training without held-out queries. ``audit`` are means since the last one too: the share of
-    the queries whose negatives a debiased loss clamped (``clamped``), of the synthetic negatives that are harder than
-    what they were made of (``harder``), the mean cosines of synthetic and of the hardest real ones, and what the
-    synthesis says of itself (``training.synthesis_gca``). ``losses`` are the means of some 20 runs of steps since the
-    last evaluation, ``look`` the similarities of training queries now.
-    """
-
-    step: int
-    score: float | None
-    loss: float | None
-    audit: dict[str, float] = field(default_factory=dict)
-    losses: list[float] = field(default_factory=list)
-    look: Look = field(default_factory=Look)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How a run went. The encoder carries the weights of step ``best.step``; 0 is where it started from.
-
-    ``seconds`` and ``queries_per_second`` count the training steps of this process, without evaluations. ``averages``
-    maps each share of the trained weights that was tried to its score; empty where none were averaged. ``wall_seconds``
-    count everything in this process, ``peak_mb`` is the most memory it ever held, ``worries`` are the warnings given.
-    """
-
-    before: Evaluation
-    best: Evaluation
-    history: tuple[Evaluation, ...]
-    planned_steps: int
-    precision: str
-    seconds: float
-    queries_per_second: float
-    averages: dict[str, float] = field(default_factory=dict)
-    wall_seconds: float = 0.0
-    peak_mb: int = 0
-    worries: tuple[str, ...] = ()
-
-
-Score = Callable[[QueryEncoder], float]
-"""The held-out measure of an encoder, higher is better."""
-
-Evaluated = Callable[[Sequence[Evaluation], int], None]
-"""Called after each evaluation with all so far and the planned number of steps; what it raises ends the training."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What measures the encoder while it trains, and what that decides.
-
-    ``stopping`` ends a training that gains nothing more, and chooses which weights are kept and how much of them
-    (``TrainSettings.average``). Where nothing stops it, the last weights are kept, for the learning rate is 0 by then;
-    ``looking`` is then what goes into the history, and ``averaging`` what chooses how much is kept. ``evaluated`` is
-    told of every evaluation.
-    """
-
-    stopping: Score | None = None
-    looking: Score | None = None
-    averaging: Score | None = None
-    evaluated: Evaluated | None = None
-
-
 def train(
     encoder: QueryEncoder,
     documents: np.ndarray,
@@ -131,7 +69,7 @@ def train(
     folder: Path,
     progress: Progress,
     lengths: np.ndarray | None = None,
-    watch: Watch = Watch(),
+    watch: Watch = UNWATCHED,
 ) -> Trained:
     """Train ``encoder`` in place on ``examples`` against ``documents`` (N, d) float32, which are only read.
 
@@ -148,10 +86,12 @@ def train(
             "filter cross_encoder, and minimum_agreement 0 where it is not believed"
         )
     encoder.take_form(settings.form)
-    started = {name: tensor.clone() for name, tensor in encoder.trained_weights().items()} if settings.average else {}
-    run = _Run(encoder, documents, examples, settings, folder, lengths, watch)
+    device = device_of(settings.device)
     # The caller's random state is left as it was; every step seeds its own.
-    with torch.random.fork_rng(devices=[]):
+    with moved(encoder.module, device), torch.random.fork_rng(devices=[]):
+        weights = encoder.trained_weights() if settings.average else {}
+        started = {name: tensor.clone() for name, tensor in weights.items()}
+        run = _Run(encoder, documents, examples, settings, folder, lengths, watch, device)
         if not run.resume():
             run.begin()
         stage = f"training {encoder.spec.name}"
@@ -162,13 +102,13 @@ def train(
                 if watch.evaluated:
                     watch.evaluated(run.history, run.plan.steps)
             progress(stage, run.step, run.plan.steps)
-    encoder.load_weights(checkpoint(folder, run.best().step) / WEIGHTS)
-    encoder.module.eval()
-    averaging = watch.stopping or watch.averaging
-    if settings.average and averaging:
-        scores = choose_average(encoder, started, settings.average, averaging)
-        return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
-    return run.result()
+        encoder.load_weights(checkpoint(folder, run.best().step) / WEIGHTS)
+        encoder.module.eval()
+        averaging = watch.stopping or watch.averaging
+        if settings.average and averaging:
+            scores = choose_average(encoder, started, settings.average, averaging)
+            return replace(run.result(), averages={f"{share:g}": value for share, value in scores.items()})
+        return run.result()
 
 
 class _Run:
@@ -183,19 +123,22 @@ class _Run:
         folder: Path,
         lengths: np.ndarray | None,
         watch: Watch,
+        device: torch.device,
     ) -> None:
         self.encoder = encoder
         self.watch = watch
         self.examples = examples
         self.settings = settings
         self.folder = folder
-        self.documents = _frozen_tensor(documents)
+        self.device = device
+        self.rows = documents
+        self.documents = _frozen_tensor(documents).to(device)
         self.unit = float(np.median(lengths)) if lengths is not None else 1.0
-        self.lengths = torch.from_numpy(lengths / self.unit) if lengths is not None else None
+        self.lengths = torch.from_numpy(lengths / self.unit).to(device) if lengths is not None else None
         self.plan = Plan(settings, len(examples), settings.batch_size * settings.accumulate)
         self.optimiser = optimiser_of(encoder.module, settings)
         make = SYNTHESES.get(settings.synthesis)
-        self.synthesis = make(settings, documents.shape[1], settings.seed) if make else None
+        self.synthesis = make(settings, documents.shape[1], settings.seed, device) if make else None
         self.step = 0
         self.epoch = -1
         self.batches: list[np.ndarray] = []
@@ -250,11 +193,13 @@ class _Run:
     def _cost(self, examples: Sequence[Example], random: torch.Generator) -> Tensor:
         """Return what a batch costs by all losses together, and note what the operators should know of it."""
         settings = self.settings
-        with autocast(self.precision):
+        with autocast(self.precision, self.device):
             embedded = self.encoder.forward_tokens([example.text for example in examples])
         queries = embedded.unit.float()
-        masks = masks_of(examples, len(self.documents))
-        taught = teacher_of(examples, len(self.documents)) if TAUGHT.intersection(settings.losses) else None
+        masks = masks_of(examples, len(self.documents)).to(self.device)
+        taught = None
+        if TAUGHT.intersection(settings.losses):
+            taught = teacher_of(examples, len(self.documents)).to(self.device)
         total = queries.new_zeros(())
         for name, weight in settings.losses.items():
             names = settings.negatives_at(name, self.step / self.plan.steps)
@@ -297,7 +242,7 @@ class _Run:
                 loss,
                 self._audited(),
                 in_blocks(self.losses),
-                look(self.encoder, self.documents.numpy(), self.sample),
+                look(self.encoder, self.rows, self.sample),
             )
         )
         self.losses, self.audit = [], []
@@ -349,6 +294,7 @@ class _Run:
             history=tuple(self.history),
             planned_steps=self.plan.steps,
             precision=self.precision,
+            device=str(self.device),
             seconds=self.seconds,
             queries_per_second=self.queries / self.seconds if self.seconds else 0.0,
             wall_seconds=round(time.perf_counter() - self.started, 2),
@@ -381,7 +327,9 @@ class _Run:
         sample = texts[:: max(1, len(texts) // 16)][:16]
         self.encoder.module.train()
         return faster_precision(
-            self.encoder.module, [lambda: self.encoder.forward_tokens(sample).unit.float().square().sum()] * 3
+            self.encoder.module,
+            [lambda: self.encoder.forward_tokens(sample).unit.float().square().sum()] * 3,
+            self.device,
         )
 
 

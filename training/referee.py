@@ -12,7 +12,7 @@ from evaluation.judgements import Query
 from evaluation.measures import Measures, measure
 from evaluation.projection import Projection
 from evaluation.verdict import Comparison, Findings, Guard, PromotionRule, Slice, Slices, Verdict, decide_all, find
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.exact import ROWS_PER_BLOCK, exact_run
 from indexing.fusion import Run
 from indexing.geometry import COSINE, Geometry

@@ -15,7 +15,7 @@ from chunking.document import Chunk
 from evaluation.measures import measure
 from evaluation.projection import Projection
 from indexing.embedding import Progress
-from indexing.encoders_cross import CrossEncoder
+from indexing.encoders.cross import CrossEncoder
 from indexing.fusion import Run
 from indexing.home import Home
 from indexing.releases import Reranker

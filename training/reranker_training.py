@@ -23,8 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from indexing.embedding import Progress
-from indexing.encoders_cross import CrossEncoder
+from indexing.encoders.cross import CrossEncoder
 from indexing.home import MANIFEST, SpecmineError, read_json, write_artifact, write_json
+from training.device import device_of, moved
 from training.reranker_settings import RerankerSettings
 from training.steps import (
     MOMENTS,
@@ -115,21 +116,23 @@ def train_reranker(
     # No dropout: on a processor it doubles a step's time, and what is seen once or twice is not learned by heart.
     encoder.module.eval()
     stage = f"training {encoder.spec.name}, groups"
-    run = _Run(encoder, texts, examples, held_out, settings, folder)
-    progress(stage, 0, run.groups_planned())
-    if not run.resume():
-        run.begin()
-    progress(stage, run.groups_done(), run.groups_planned())
-    while run.step < run.plan.steps and run.in_time():
-        run.advance()
-        if run.step in run.plan.evaluations or not run.in_time():
-            run.evaluate()
-            run.save()
-        elif run.step % settings.checkpoint_steps == 0:
-            run.save()
+    device = device_of(settings.device)
+    with moved(encoder.module, device):
+        run = _Run(encoder, texts, examples, held_out, settings, folder, device)
+        progress(stage, 0, run.groups_planned())
+        if not run.resume():
+            run.begin()
         progress(stage, run.groups_done(), run.groups_planned())
-    encoder.module.load_state_dict(load_file(checkpoint(folder, run.best().step) / WEIGHTS))
-    return run.result()
+        while run.step < run.plan.steps and run.in_time():
+            run.advance()
+            if run.step in run.plan.evaluations or not run.in_time():
+                run.evaluate()
+                run.save()
+            elif run.step % settings.checkpoint_steps == 0:
+                run.save()
+            progress(stage, run.groups_done(), run.groups_planned())
+        encoder.module.load_state_dict(load_file(checkpoint(folder, run.best().step) / WEIGHTS))
+        return run.result()
 
 
 class _Run:
@@ -143,7 +146,9 @@ class _Run:
         held_out: Sequence[Example],
         settings: RerankerSettings,
         folder: Path,
+        device: torch.device,
     ) -> None:
+        self.device = device
         self.encoder, self.texts, self.examples, self.settings, self.folder = encoder, texts, examples, settings, folder
         self.plan = Plan(settings, len(examples), settings.batch_size)
         self.held_out = [self.group(example, (0, place)) for place, example in enumerate(held_out)]
@@ -168,7 +173,7 @@ class _Run:
         if self.precision == "auto":
             groups = self.held_out[:_GROUPS_TIMED]
             self.precision = faster_precision(
-                self.encoder.module, [partial(self._group_loss, pairs) for pairs in groups]
+                self.encoder.module, [partial(self._group_loss, pairs) for pairs in groups], self.device
             )
         self.evaluate()
         self.save()
@@ -195,7 +200,7 @@ class _Run:
         epoch, drawn = self._batch()
         for place in drawn:
             pairs = self.group(self.examples[place], (epoch + 1, int(place)))
-            with autocast(self.precision):
+            with autocast(self.precision, self.device):
                 loss = self._group_loss(pairs)
             if not torch.isfinite(loss):
                 raise SpecmineError(
@@ -213,7 +218,7 @@ class _Run:
 
     def evaluate(self) -> None:
         """Measure the held-out groups, which are the same at every evaluation."""
-        with torch.no_grad(), autocast(self.precision):
+        with torch.no_grad(), autocast(self.precision, self.device):
             logits = torch.stack([self.encoder.forward_pairs(pairs) for pairs in self.held_out])
         loss = sum(self.losses) / len(self.losses) if self.losses else None
         first = float((logits.argmax(dim=1) == 0).float().mean())
@@ -240,7 +245,7 @@ class _Run:
     def save(self) -> None:
         """Write a checkpoint; of the others only the best evaluated one is kept."""
         with write_artifact(checkpoint(self.folder, self.step)) as folder:
-            weights = {name: tensor.contiguous() for name, tensor in self.encoder.module.state_dict().items()}
+            weights = {name: tensor.cpu().contiguous() for name, tensor in self.encoder.module.state_dict().items()}
             save_file(weights, folder / WEIGHTS)
             save_file(moments_of(self.encoder.module.named_parameters(), self.optimiser), folder / MOMENTS)
             manifest = {"step": self.step, "precision": self.precision, "seconds": self.seconds, "losses": self.losses}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chunking.document import sha256_file
-from indexing.encoders_cross import CrossEncoder, save_cross_encoder
+from indexing.encoders.cross import CrossEncoder, save_cross_encoder
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
 from indexing.releases import Reranker
 from indexing.reranking import MODEL

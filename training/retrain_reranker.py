@@ -20,7 +20,7 @@ from typing import Any
 from evaluation.catalogue import Catalogue
 from evaluation.verdict import Findings, PromotionRule, Verdict, decide_all
 from indexing.embedding import Progress
-from indexing.encoders_cross import CrossEncoder, load_cross_encoder
+from indexing.encoders.cross import CrossEncoder, load_cross_encoder
 from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError, remove_partials
@@ -109,7 +109,7 @@ def retrain_reranker(
     """
     started = time.monotonic()
     tell = progress or (lambda stage, done, total: None)
-    home, spec = searcher.home, searcher.cross_encoder_spec
+    home, spec = searcher.home, searcher.settings.cross_encoder
     if spec is None:
         raise SpecmineError("no cross-encoder is configured to train from: remove `cross_encoder = false`")
     with Home(home.rerankers).exclusive():
@@ -225,7 +225,7 @@ class _Trainer:
         untrained = replace(release, encoders=dict.fromkeys(release.encoders, BASE), reranker=None)
         texts = {example.query: example.text for example in aside}
         fused = self.searcher.opened_as(untrained).runs(texts, DEPTH)[FUSION]
-        bound = self.searcher.search_settings
+        bound = self.searcher.settings.search
         depths = [depth for depth in DEPTHS if depth <= bound.rerank_depth] or [bound.rerank_depth]
         use = Reranker(version.name, version.id, depth=depths[-1])
         chunks = self.searcher.chunks

@@ -15,18 +15,21 @@ import numpy as np
 from evaluation.measures import measure
 from evaluation.verdict import PromotionRule, Slices, Verdict
 from indexing.embedding import Progress
-from indexing.encoders import QueryEncoder
+from indexing.encoders.graph import check_head, graph_alone
+from indexing.encoders.query import QueryEncoder
 from indexing.generations import GenerationEncoder, fingerprint_of
 from indexing.geometry import Geometry
 from indexing.home import Home, SpecmineError
+from indexing.models.fetching import model_directory
 from indexing.releases import BASE
 from indexing.search import Searcher
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 from mining.ledger import Ledger
 from training.code_version import code_version
+from training.evaluations import Score, Trained, Watch
 from training.losses import BY_LENGTH, TAUGHT
 from training.movers import movers
-from training.query_training import VERSION, Score, Trained, Watch, train
+from training.query_training import VERSION, train
 from training.referee import (
     DEPTH,
     Bench,
@@ -113,6 +116,9 @@ class Session:
         bm25 = {name: self.searcher.runs(part.texts, DEPTH, only={BM25})[BM25] for name, part in parts.items()}
         sources = Sources({BM25: bm25}, {BM25: bm25})
         candidates = []
+        for part in self.searcher.generation.encoders:  # told before any of them is trained
+            if (not only or part.spec.name in only) and graph_alone(model_directory(part.spec, self.home)):
+                check_head(part.spec.name, self.settings.form)
         for part in self.searcher.generation.encoders:
             name = part.spec.name
             if only and name not in only:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,21 +70,23 @@ def optimiser_of(module: nn.Module, settings: StepSettings) -> torch.optim.AdamW
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
 
 
-def autocast(precision: str) -> torch.autocast:
-    """Return the context in which a training with this precision computes."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which a training with this precision computes on a device."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
-def faster_precision(module: nn.Module, costs: Sequence[Callable[[], Tensor]]) -> str:
+def faster_precision(module: nn.Module, costs: Sequence[Callable[[], Tensor]], device: torch.device) -> str:
     """Time forward and backward passes, each a cost to compute, in both precisions; the weights do not change."""
     seconds = {}
     for precision in ("float32", "bfloat16"):
         times = []
         for cost in costs:  # the first pass allocates
             started = time.perf_counter()
-            with autocast(precision):
+            with autocast(precision, device):
                 total = cost()
             total.backward()  # type: ignore[no-untyped-call]
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)  # it computes while Python goes on
             times.append(time.perf_counter() - started)
         seconds[precision] = min(times[1:] or times)
     module.zero_grad(set_to_none=True)
@@ -94,7 +97,7 @@ def faster_precision(module: nn.Module, costs: Sequence[Callable[[], Tensor]]) -
 def moments_of(named: Iterable[tuple[str, nn.Parameter]], optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
     """Return AdamW's moments of the parameters that have any, as ``name/moment``."""
     return {
-        f"{name}/{moment}": optimiser.state[parameter][moment].contiguous()
+        f"{name}/{moment}": optimiser.state[parameter][moment].cpu().contiguous()
         for name, parameter in named
         if parameter in optimiser.state
         for moment in _MOMENTS
@@ -108,8 +111,8 @@ def restore_moments(
     for name, parameter in named:
         if f"{name}/{_MOMENTS[0]}" in moments:
             optimiser.state[parameter] = {
-                "step": torch.tensor(float(steps)),
-                **{moment: moments[f"{name}/{moment}"] for moment in _MOMENTS},
+                "step": torch.tensor(float(steps)).to(parameter.device),
+                **{moment: moments[f"{name}/{moment}"].to(parameter.device) for moment in _MOMENTS},
             }
 
 

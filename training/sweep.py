@@ -25,7 +25,7 @@ from indexing.embedding import Progress
 from indexing.generations import fingerprint_of
 from indexing.home import SpecmineError
 from training.development import Lab, Recipe, Tried
-from training.query_training import Evaluation
+from training.evaluations import Evaluation
 from training.search_space import SearchSpace, changes, plain, with_values
 from training.train_settings import TrainSettings
 

@@ -53,12 +53,12 @@ class Synthesis(Protocol):
         ...
 
 
-SYNTHESES: dict[str, Callable[[LossSettings, int, int], Synthesis]] = {
-    "mix": lambda settings, dimension, seed: Mixing(mix, settings),
-    "mochi": lambda settings, dimension, seed: Mixing(mochi, settings),
+SYNTHESES: dict[str, Callable[[LossSettings, int, int, torch.device], Synthesis]] = {
+    "mix": lambda settings, dimension, seed, device: Mixing(mix, settings),
+    "mochi": lambda settings, dimension, seed, device: Mixing(mochi, settings),
     "gca": Gca,
 }
-"""Each makes its member from the settings, the encoder's dimension and a seed."""
+"""Each makes its member from the settings, the encoder's dimension, a seed and the device it computes on."""
 
 READ_BY_SYNTHESIS: dict[str, tuple[str, ...]] = {
     "mix": ("synthetic", "hardest"),

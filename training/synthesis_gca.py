@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from indexing.home import SpecmineError
 from training.batch import Batch, restrict
+from training.device import CPU
 from training.gca_network import Generator, Graph
 from training.loss_settings import LossSettings
 from training.steps import moments_of, restore_moments
@@ -83,7 +84,7 @@ class _Made(NamedTuple):
 class Gca:
     """The generator, its optimiser, the curriculum and the bank."""
 
-    def __init__(self, settings: LossSettings, dimension: int, seed: int) -> None:
+    def __init__(self, settings: LossSettings, dimension: int, seed: int, device: torch.device = CPU) -> None:
         own = settings.gca
         if dimension % own.heads:
             raise SpecmineError(
@@ -92,11 +93,11 @@ class Gca:
         self._settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.generator = Generator(dimension, own.layers, own.heads)
+            self.generator = Generator(dimension, own.layers, own.heads).to(device)
         self._optimiser = torch.optim.AdamW(self.generator.parameters(), lr=own.learning_rate)
         self._steps = 0
         self.curriculum = Curriculum()
-        self.bank = torch.zeros(0, dtype=torch.int64)
+        self.bank = torch.zeros(0, dtype=torch.int64, device=device)
 
     def make(self, batch: Batch, allowed: Tensor, random: torch.Generator) -> Synthetic:
         """See ``training.synthesis.Synthesis.make``."""
@@ -144,14 +145,14 @@ class Gca:
     def state(self) -> dict[str, Tensor]:
         """See ``training.synthesis.Synthesis.state``."""
         curriculum = self.curriculum
-        state = {f"generator/{name}": tensor for name, tensor in self.generator.state_dict().items()}
+        state = {f"generator/{name}": tensor.cpu() for name, tensor in self.generator.state_dict().items()}
         state |= moments_of(self.generator.named_parameters(), self._optimiser)
         means = [curriculum.loss, curriculum.generator, curriculum.loss_sum, curriculum.generator_sum]
         return {
             **state,
             "means": torch.tensor(means, dtype=torch.float64),
             "counts": torch.tensor([curriculum.batches, self._steps]),
-            "bank": self.bank.clone(),
+            "bank": self.bank.cpu().clone(),
         }
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
@@ -161,7 +162,7 @@ class Gca:
         batches, self._steps = state["counts"].tolist()
         loss, generator, loss_sum, generator_sum = state["means"].tolist()
         self.curriculum = Curriculum(loss, generator, loss_sum, generator_sum, batches)
-        self.bank = state["bank"].clone()
+        self.bank = state["bank"].clone().to(self.bank.device)
         moments = {name: tensor.clone() for name, tensor in state.items()}
         restore_moments(self.generator.named_parameters(), self._optimiser, moments, self._steps)
 
@@ -170,7 +171,7 @@ class Gca:
         pairs, slots = _hardest(batch, self._settings.synthetic)
         asked = torch.zeros_like(batch.negatives)
         asked[pairs[0], pairs[1]] = True
-        met = torch.zeros(len(batch.documents), dtype=torch.bool)
+        met = torch.zeros(len(batch.documents), dtype=torch.bool, device=batch.documents.device)
         met[self.bank] = True
         joined = asked | batch.positives | (allowed & met)
         columns = joined.any(dim=0).nonzero().flatten()
@@ -250,7 +251,7 @@ def _hardest(batch: Batch, count: int) -> tuple[Tensor, Tensor]:
     taken = torch.zeros_like(mask).scatter_(1, places, True) & mask
     number = (taken.flatten().cumsum(dim=0) - 1).view_as(taken)
     have = taken.sum(dim=1, keepdim=True)
-    turns = places.gather(1, torch.arange(count).expand(len(mask), -1) % have)
+    turns = places.gather(1, torch.arange(count, device=places.device).expand(len(mask), -1) % have)
     query, document = taken.nonzero().T
     return torch.stack([query, columns[document]]), number.gather(1, turns)
 

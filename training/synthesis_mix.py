@@ -67,7 +67,7 @@ def mochi(batch: Batch, settings: LossSettings, random: torch.Generator) -> Synt
     nearest, cosines = _hardest(batch, settings.hardest)
     made = _mix_pairs(nearest, cosines, settings.synthetic - half, random)
     drawn = _draw(cosines, half, random)
-    share = torch.rand(drawn.shape, generator=random, dtype=nearest.dtype)[..., None] / 2
+    share = _uniform(drawn.shape, nearest, random) / 2
     queries = batch.queries.detach().to(nearest.dtype)[:, None, :]
     rows = normalize(share * queries + (1 - share) * _rows(nearest, drawn), dim=2)
     parents = torch.cat([made.parents, cosines.gather(1, drawn)], dim=1)
@@ -85,15 +85,20 @@ def _hardest(batch: Batch, count: int) -> tuple[Tensor, Tensor]:
 def _mix_pairs(nearest: Tensor, cosines: Tensor, count: int, random: torch.Generator) -> Synthetic:
     """Mix ``count`` pairs drawn of each query's nearest negatives (B, s, d) with their cosines (B, s)."""
     first, second = (_draw(cosines, count, random) for _ in range(2))
-    share = torch.rand(first.shape, generator=random, dtype=nearest.dtype)[..., None]
+    share = _uniform(first.shape, nearest, random)
     rows = normalize(share * _rows(nearest, first) + (1 - share) * _rows(nearest, second), dim=2)
     return Synthetic(rows, torch.maximum(cosines.gather(1, first), cosines.gather(1, second)))
 
 
 def _draw(cosines: Tensor, count: int, random: torch.Generator) -> Tensor:
     """Return (B, k) places drawn evenly, with replacement, among the negatives that a query has."""
-    weights = cosines.isfinite().float()
-    return torch.multinomial(weights, count, replacement=True, generator=random)
+    weights = cosines.isfinite().float().cpu()  # drawn on the processor: the same on every device
+    return torch.multinomial(weights, count, replacement=True, generator=random).to(cosines.device)
+
+
+def _uniform(shape: torch.Size, like: Tensor, random: torch.Generator) -> Tensor:
+    """Return (*shape, 1) values drawn evenly between 0 and 1, of the kind of ``like`` and where it is."""
+    return torch.rand(shape, generator=random, dtype=like.dtype)[..., None].to(like.device)
 
 
 def _rows(nearest: Tensor, places: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chunking.checks import check_range
-from indexing.encoders_forms import parse
+from indexing.encoders.forms import parse
 from indexing.geometry import GEOMETRIES, Geometry, GeometryKind
 from training.loss_settings import LossSettings
 from training.losses import BY_LENGTH, LOSSES, NEGATIVES_OF, READ_BY_LOSS, TAUGHT
@@ -23,7 +23,7 @@ class TrainSettings(LossSettings, StepSettings):
     ``training.negatives.NEGATIVES`` by stage: the steps are divided evenly among the stages, the easier first. Without
     any each loss has those it is used with. ``synthesis`` is a name of ``training.synthesis.SYNTHESES`` or "none".
 
-    ``form`` says what of the encoder is trained and kept (``indexing.encoders_forms``): ``full``, ``last:LAYERS``,
+    ``form`` says what of the encoder is trained and kept (``indexing.encoders.forms``): ``full``, ``last:LAYERS``,
     ``lora:RANK`` or ``head:RANK``. ``start`` is "base", the weights as published, or "served", those of the release.
     ``average`` are shares of the trained weights that are tried against those they started from, 1 among them
     (``training.averaging``); which is best is found on the queries that stop the training, else on those that were set

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from chunking.document import sha256_file
 from indexing.geometry import COSINE, Geometry
 from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
-from indexing.models import encoder_fingerprint
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.specs import EncoderSpec
 
 if TYPE_CHECKING:  # who only lists versions does not wait for torch
-    from indexing.encoders import QueryEncoder
+    from indexing.encoders.query import QueryEncoder
 
 WEIGHTS = "model.safetensors"
 
@@ -111,7 +111,7 @@ def load_version(home: Home, spec: EncoderSpec, version_id: str) -> QueryEncoder
     Raises SpecmineError in one line when it is a version of another encoder, belongs to other document vectors than
     those of ``spec``, or its weights are not the ones that were registered.
     """
-    from indexing.encoders import load_query_encoder
+    from indexing.encoders.query import load_query_encoder
 
     version = read_version(home, version_id)
     if version.encoder != spec.name:

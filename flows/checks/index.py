@@ -20,7 +20,7 @@ _FETCH = "specmine models fetch"
 
 def models(settings: Settings) -> Iterator[Check]:
     """Read every fetched model and compare its files with their recorded SHA-256."""
-    from indexing.models import status
+    from indexing.models.status import status
 
     index = settings.index()
     for state in status([*index.encoders, *filter(None, [index.cross_encoder])], settings.open_home(), verify=True):
@@ -40,7 +40,7 @@ def store(settings: Settings) -> Iterator[Check]:
     if qdrant.url is None:
         yield Check("store", "ok", f"embedded engine, qdrant-edge-py {version('qdrant-edge-py')}")
         return
-    from indexing.store_server import connect
+    from indexing.stores.server import connect
 
     connect(qdrant.url, qdrant.api_key).close()
     yield Check("store", "ok", f"{qdrant.url} answers")

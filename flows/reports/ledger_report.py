@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from chunking.document import SECTION_SEPARATOR, Chunk
 from dashboard.highlight import marked
+from flows.opened import opened
 from flows.reports import ledger_captions as captions
 from flows.reports import ledger_pictures as pictures
 from flows.reports.canvas import inline_svg, png_data_uri
 from flows.settings import Settings
-from flows.stages import opened
 from indexing.home import Home, SpecmineError, replacing
 from indexing.hyperbolic import hyperbolic_name
 from indexing.releases import read_release

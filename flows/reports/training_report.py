@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from chunking.document import SECTION_SEPARATOR, Chunk
 from dashboard.highlight import marked
+from flows.opened import catalogue, opened
 from flows.reports import training_pictures as pictures
 from flows.reports.canvas import inline_svg, png_data_uri
 from flows.settings import Settings
-from flows.stages import catalogue, opened
 from indexing.home import Home, replacing
 from training.versions import EncoderVersion, read_version
 
@@ -96,7 +96,7 @@ def _rows(version: EncoderVersion) -> list[tuple[str, str]]:
         ("loss", version.loss),
         ("training queries", f"{queries.get('train', '')}"),
         ("steps", f"{training['best']['step']} kept of {training['planned_steps']} planned"),
-        ("precision", training["precision"]),
+        ("precision", f"{training['precision']} on {training.get('device', 'cpu')}"),
         ("seconds of training steps", f"{training['seconds']:.0f}"),
         ("queries per second", f"{training['queries_per_second']:.1f}"),
     ]

@@ -13,7 +13,7 @@ from indexing.exact import exact_run, vector_blocks
 from indexing.generations import Generation, IndexedDocument, document_folder, open_store
 from indexing.home import Home
 from indexing.settings import IndexSettings
-from indexing.stores import QueryVectors, Reader
+from indexing.stores.store import QueryVectors, Reader
 
 _SAMPLE = 64  # passages whose neighbours are looked for
 _NEIGHBOURS = 10

@@ -30,7 +30,7 @@ from indexing.embedding import load_encoder
 from indexing.files_in_use import bytes_in
 from indexing.generations import Generation, read_documents, read_generation
 from indexing.home import Home
-from indexing.models import encoder_fingerprint
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.rates import Work, append, lines, rate_of, rates, record
 from indexing.reading import plan_generation
 from indexing.reindexing.meter import COMPARED, MEGABYTE, Stage, Taken, stage_names

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from indexing.costs import READING, UNITS, judged_by
-from indexing.files_in_use import bytes_in
+from indexing.files_in_use import bytes_in, bytes_of
 from indexing.generations import Generation, document_folder, norms_file, read_generation, vectors_file
 from indexing.home import Home
 from indexing.rates import Work, cpu_seconds, measured_after, measurements, peak_megabytes
 from indexing.releases import Release
 
 MEGABYTE = 1_000_000
-_BLOCK = 512  # bytes in which the file system counts (stat(2))
 COMPARED = ("cpu_seconds", "wall_seconds", "memory_megabytes", "disk_megabytes")
 
 
@@ -112,4 +111,4 @@ def stage_names(home: Home, release: Release, generation: Generation) -> dict[st
 def _new_bytes(path: Path, since: float) -> int:
     """Return what a file takes on disk if it was written since a time."""
     found = path.stat() if path.exists() else None
-    return found.st_blocks * _BLOCK if found and found.st_mtime >= since else 0
+    return bytes_of(found) if found and found.st_mtime >= since else 0

@@ -6,7 +6,6 @@ are read again, where the file of the same bytes is still there.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,10 +19,10 @@ from chunking.tokens import TokenCounter
 from indexing.costs import CUTTING
 from indexing.embedding import Progress
 from indexing.generations import Generation, IndexedDocument, document_folder
-from indexing.home import MANIFEST, Home, SpecmineError, is_whole, read_json, write_artifact, write_json
-from indexing.models import tokenizer_file
-from indexing.parts import SHARED_HOME, Count, Workers, here
-from indexing.rates import Work, record, together
+from indexing.home import MANIFEST, Home, is_whole, read_json, write_artifact, write_json
+from indexing.models.fetching import tokenizer_file
+from indexing.parts import Count, Workers, here, kept_document
+from indexing.rates import Work, measured_together
 from indexing.reading import document_key, read_and_keep, reader_of
 from indexing.settings import IndexSettings
 
@@ -90,15 +89,11 @@ def cut_stored(
     chunk_settings = ChunkSettings(**generation.chunk_settings)
     tokenizers = [tokenizer_file(spec, home) for spec in settings.encoders]
     work = partial(cut_documents, replace(home, lease=None), chunk_settings, tokenizers)
-    started = time.monotonic()
-    took = list(workers("cutting", work, missing, lambda done: progress("cutting", kept + done, len(documents))))
-    for found in together(took, time.monotonic() - started):
-        record(home, found)
+    with measured_together(home) as took:
+        took += workers("cutting", work, missing, lambda done: progress("cutting", kept + done, len(documents)))
     cut: dict[str, IndexedDocument] = {}
     for name, entry in documents.items():
-        if not is_whole(document_folder(home, keys[name])):
-            raise SpecmineError(f"{document_folder(home, keys[name])} is missing: {SHARED_HOME}")
-        summary = read_json(document_folder(home, keys[name]) / MANIFEST)
+        summary = read_json(kept_document(home, keys[name]) / MANIFEST)
         cut[name] = replace(entry, key=keys[name], chunks=summary["chunks"], totals=summary["totals"])
     return cut
 
@@ -110,10 +105,9 @@ def cut_documents(
     counter = TokenCounter.load(tokenizers)
     work = Work(CUTTING, settings.splitter)
     for number, (old, new) in enumerate(keys, start=1):
-        if not is_whole(document_folder(home, old)):
-            raise SpecmineError(f"{document_folder(home, old)} is missing: {SHARED_HOME}")
+        stored = kept_document(home, old)
         if not is_whole(document_folder(home, new)):
-            with work.timed(text_bytes(document_folder(home, old))):
+            with work.timed(text_bytes(stored)):
                 _cut(home, settings, counter, old, new)
         tell(number)
     yield work

@@ -19,7 +19,7 @@ from indexing.costs import CHECKING, checking_units
 from indexing.embedding import Progress
 from indexing.generations import Generation, read_generation
 from indexing.home import Home, LockedHomeError, remove_partials
-from indexing.models import encoder_fingerprint
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.parts import Workers, here
 from indexing.rates import Work, record
 from indexing.reading import plan_generation
@@ -122,8 +122,7 @@ def reindex(
 
     Query-encoder versions stay with encoders whose document side is the same; the others start untrained.
     ``judged_queries`` is how many ``judge`` will search for, which the estimate counts. ``workers`` read, cut and embed
-    (see ``indexing.parts``). Raises LockedHomeError when
-    another re-index runs.
+    (see ``indexing.parts``). Raises LockedHomeError when another re-index runs.
     """
     rule = rule or ReindexSettings()
     started = time.monotonic()

@@ -26,7 +26,7 @@ from indexing.generations import (
     vectors_file,
 )
 from indexing.home import Home
-from indexing.models import tokenizer_file
+from indexing.models.fetching import tokenizer_file
 from indexing.reading import document_key, reader_of
 from indexing.reindexing.recut import not_kept, to_read_again
 from indexing.releases import Release

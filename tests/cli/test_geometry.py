@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from flows.opened import catalogue
 from flows.settings import load_settings
-from flows.stages import catalogue, ingest
+from flows.stages import ingest
 
 pytestmark = pytest.mark.models
 Run = Callable[..., tuple[int, str, str]]

@@ -142,8 +142,8 @@ def on_a_terminal(arguments: list[str], keys: bytes) -> tuple[str, int]:
 
 @pytest.mark.models
 def test_one_key_decides(specmine: Run, config: Path) -> None:
+    from flows.opened import catalogue
     from flows.settings import load_settings
-    from flows.stages import catalogue
 
     specmine("mine", "--no-prefect")
     # Keys that mean nothing, an arrow among them, are passed over.

@@ -12,7 +12,7 @@ import torch
 
 from evaluation.catalogue import Catalogue
 from flows.settings import load_settings
-from indexing.encoders import load_query_encoder
+from indexing.encoders.query import load_query_encoder
 from indexing.releases import served
 from training.versions import EncoderVersion, register
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from indexing.encoders import load_query_encoder
+from indexing.encoders.query import load_query_encoder
 from indexing.generations import Generation, GenerationEncoder, save_generation
 from indexing.home import MANIFEST, Home, read_json
-from indexing.models import encoder_fingerprint
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.releases import Fusion, Release, publish, served
 from indexing.specs import DirectorySource, EncoderSpec
 from training.versions import EncoderVersion, register, weights_file

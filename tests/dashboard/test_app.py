@@ -23,7 +23,7 @@ from evaluation.catalogue import Catalogue
 from evaluation.searches import Search, Shown
 from indexing.home import Home, write_json
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.settings import IndexSettings, SearchSettings
 from indexing.specs import WORDLLAMA
 from training.versions import EncoderVersion

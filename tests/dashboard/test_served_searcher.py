@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from dashboard.served_searcher import ServedSearcher
-from indexing.encoders import QueryEncoder
+from indexing.encoders.query import QueryEncoder
 from indexing.home import Home, SpecmineError
 from indexing.ingest import ingest
-from indexing.models import fetch
-from indexing.releases import publish, rollback, served
+from indexing.models.fetching import fetch
+from indexing.opened_release import OpenedRelease
+from indexing.releases import Reranker, publish, rollback, served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
@@ -50,7 +54,28 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return loaded
 
 
-def test_all_who_wait_for_a_release_load_its_encoders_once(filled: Home, loads: list[str]) -> None:
+class Unlocked(cached_property[Any]):
+    """As in Python 3.12 and later: threads that ask together all make the value."""
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Any:
+        values = vars(instance)
+        if self.attrname not in values:
+            values[self.attrname] = self.func(instance)
+        return values[self.attrname]
+
+
+def test_all_who_wait_for_a_release_load_its_models_once(
+    filled: Home, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_reranker(release: OpenedRelease) -> None:
+        loads.append("re-ranker")
+        time.sleep(0.1)  # the others ask meanwhile
+
+    for name, load in (("encoders", OpenedRelease.encoders.func), ("reranker", load_reranker)):
+        unlocked = Unlocked(load)
+        unlocked.__set_name__(OpenedRelease, name)
+        monkeypatch.setattr(OpenedRelease, name, unlocked)
+    publish(filled, replace(served(filled), reranker=Reranker("cross")))
     searcher, found = ServedSearcher(filled, SETTINGS), Counter[str]()
     barrier = threading.Barrier(CLIENTS)
 
@@ -63,8 +88,8 @@ def test_all_who_wait_for_a_release_load_its_encoders_once(filled: Home, loads: 
         client.start()
     for client in clients:
         client.join()
-    assert found == {"r0001": CLIENTS}
-    assert loads == ["base"]
+    assert found == {"r0002": CLIENTS}
+    assert loads == ["base", "re-ranker"]
 
 
 def test_a_release_with_the_same_encoders_loads_none_and_is_searched_at_once(filled: Home, loads: list[str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from evaluation import database, tables
-from evaluation.catalogue import Catalogue, Imported
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_queries import Imported
 from evaluation.database import CatalogueError
 from evaluation.judgements import Judgement, Query
 

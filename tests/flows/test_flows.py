@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,19 +15,7 @@ from flows.settings import load_settings
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.releases import current
 
-pytestmark = [pytest.mark.models, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect(prefect_home: Path) -> Iterator[None]:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
-
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
-        yield
+pytestmark = [pytest.mark.models, pytest.mark.slow, pytest.mark.usefixtures("prefect")]
 
 
 def artifact(key: str) -> Any:
@@ -50,8 +38,8 @@ def test_ingest_evaluate_and_reindex_leave_reports_and_artifacts(
     from flows.evaluate import evaluate
     from flows.ingest import ingest
     from flows.monitor import monitor
+    from flows.opened import catalogue
     from flows.reindex import reindex
-    from flows.stages import catalogue
 
     config = str(write_config(""))
     report = ingest(config=config)
@@ -92,7 +80,7 @@ def test_chunkings_are_compared_with_their_tables_as_an_artifact(
 ) -> None:
     from flows.compare_chunking import compare_chunking
     from flows.ingest import ingest
-    from flows.stages import catalogue
+    from flows.opened import catalogue
 
     config = str(write_config(""))
     ingest(config=config)
@@ -113,7 +101,7 @@ def test_mining_leaves_its_pictures_as_an_artifact_and_a_page(
 ) -> None:
     from flows.ingest import ingest
     from flows.mine import mine
-    from flows.stages import catalogue
+    from flows.opened import catalogue
 
     config = str(write_config("[mine]\nfilters = []\n"))
     ingest(config=config)

@@ -126,7 +126,7 @@ def test_without_an_inbox_it_says_so(write_config: Callable[[str], Path]) -> Non
         waiting(load_settings(write_config("")))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_nothing_is_lost_wherever_it_is_killed(
     settings: Settings, inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -20,16 +21,10 @@ pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def client(prefect_home: Path) -> Iterator[SyncPrefectClient]:
+def client(prefect: None) -> Iterator[SyncPrefectClient]:
     from prefect import get_client
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
 
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-        get_client(sync_client=True) as client,
-    ):
+    with get_client(sync_client=True) as client:
         yield client
 
 
@@ -108,6 +103,24 @@ def test_automations_are_put_once_and_stay_disabled(client: SyncPrefectClient, s
     assert [name for name, entry in again.items() if entry["enabled"] == "no"] == [mine.name]
     settings = settings.model_copy(update={"chain": settings.chain.__class__(enabled=False)})
     assert sorted(entry["outcome"] for entry in put_automations(client, settings)) == ["removed"] * 5 + ["unchanged"]
+
+
+def test_the_order_in_which_events_are_named_is_no_change() -> None:
+    """A set of names is written in an order that depends on how it was filled."""
+    from prefect.events.schemas.automations import EventTrigger
+
+    from flows.automations import _content, _end_silent_runs
+
+    automation = _end_silent_runs([])
+    assert isinstance(automation.trigger, EventTrigger)
+    contents = []
+    for names in permutations(automation.trigger.expect):
+        filled: set[str] = set()
+        for name in names:
+            filled.add(name)
+        trigger = automation.trigger.model_copy(update={"expect": filled})
+        contents.append(_content(automation.model_copy(update={"trigger": trigger})))
+    assert all(content == contents[0] for content in contents)
 
 
 def test_a_sign_of_life_of_a_deployed_run_is_heard(client: SyncPrefectClient, settings: Settings) -> None:

@@ -171,6 +171,7 @@ def test_a_paused_schedule_stays_paused_and_a_removed_one_goes(
     assert server.deployment("ingest")["schedules"] == []
 
 
+@pytest.mark.campaign
 def test_prefect_yaml_takes_its_schedules_from_the_configuration(
     server: Server, write_config: Callable[[str], Path], workplace: Path
 ) -> None:

@@ -14,10 +14,11 @@ from qdrant_client import QdrantClient
 
 from evaluation.judgements import Judgement, Query
 from flows import snapshots
+from flows.opened import catalogue
 from flows.settings import Settings, load_settings
-from flows.stages import catalogue, ingest
+from flows.stages import ingest
 from indexing.home import Home, SpecmineError
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.releases import read_release
 from indexing.search import Searcher
 from indexing.snapshot import read_snapshot
@@ -181,7 +182,7 @@ def test_a_server_gets_its_contents_back_from_documents_and_vectors(
     target = str(tmp_path / "target")
     snapshots.save(saved, target, silent)
     servers = {url: QdrantClient(":memory:") for url in ("http://one:6333", "http://two:6333")}
-    monkeypatch.setattr("indexing.store_server.connect", lambda url, key: servers[url])
+    monkeypatch.setattr("indexing.stores.server.connect", lambda url, key: servers[url])
     server = configure("server", "[qdrant]", 'url = "http://one:6333"')
     snapshots.restore(server, target, silent)
     found = {release: _found(answers(server, release)) for release in before}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +132,7 @@ def test_mistakes_are_refused_before_anything_is_trained(
     assert "unknown key 'learning_rates'; did you mean 'learning_rate'?" in refused("--space", str(space))
 
 
-@pytest.fixture
-def prefect(prefect_home: Path) -> Iterator[None]:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
-
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
-        yield
-
-
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_the_flow_trains_in_processes_of_its_task_runner(prefect: None, config: Path) -> None:
     from prefect.client.orchestration import get_client
 

@@ -20,7 +20,7 @@ from flows.settings import load_settings
 from indexing.home import SpecmineError
 from indexing.search import Searcher
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect")]
 needs_dask = pytest.mark.skipif(find_spec("prefect_dask") is None, reason="prefect-dask is not installed")
 
 
@@ -62,18 +62,6 @@ def long(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
 def refused(parts: Sequence[int], tell: Callable[[int], None]) -> Iterator[int]:
     raise SpecmineError("nothing is indexed")
     yield 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def prefect(prefect_home: Path) -> Iterator[None]:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
-
-    with (
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-    ):
-        yield
 
 
 @pytest.fixture

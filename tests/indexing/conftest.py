@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexing.home import Home
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.specs import WORDLLAMA
 from tests.indexing.small import PUMP, VALVE
 

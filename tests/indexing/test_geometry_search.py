@@ -13,10 +13,10 @@ from indexing.geometry_search import nearest_by_geometry
 from indexing.home import Home
 from indexing.hyperbolic import place
 from indexing.releases import Fusion, Release, current, publish
-from indexing.store_edge import EdgeStore
-from indexing.store_server import ServerStore, connect
-from indexing.stores import Hit, MoreVectors, PointBatch, QueryVectors, Reader, Store
-from tests.indexing.test_stores import make_batch
+from indexing.stores.edge import EdgeStore
+from indexing.stores.server import ServerStore, connect
+from indexing.stores.store import Hit, MoreVectors, PointBatch, QueryVectors, Reader, Store
+from tests.indexing.stores.test_stores import make_batch
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect", "ignore:Failed to obtain", "ignore:Local mode performs exact"

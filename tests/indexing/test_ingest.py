@@ -343,7 +343,7 @@ def _state(home: Home) -> dict[str, dict[str, np.ndarray]]:
     return by_document
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_killed_at_any_stage_it_ends_as_if_undisturbed(prepared: Home, folder: Path, tmp_path: Path) -> None:
     ingest([folder], prepared, SETTINGS)
     for number in range(30):

@@ -17,7 +17,8 @@ from indexing import embedding
 from indexing.generations import GenerationEncoder, document_folder, vectors_file
 from indexing.home import Home, SpecmineError
 from indexing.ingest import ingest
-from indexing.models import encoder_fingerprint, fetch
+from indexing.models.fetching import fetch
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.parts import Workers, here
 from indexing.rates import Work, together
 from indexing.reading import document_key, plan_generation, read_and_keep

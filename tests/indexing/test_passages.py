@@ -14,7 +14,7 @@ from chunking.readers import read
 from chunking.splitters import SPLITTERS, ChunkSettings, chunk
 from chunking.tokens import TokenCounter
 from indexing.home import Home
-from indexing.models import fetch, tokenizer_file
+from indexing.models.fetching import fetch, tokenizer_file
 from indexing.settings import IndexSettings, reserved_tokens
 from indexing.specs import E5_SMALL, PROFILES, EncoderSpec
 

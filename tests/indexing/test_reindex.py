@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from chunking.splitters import ChunkSettings
 from indexing import embedding
-from indexing.encoders import DocumentEncoder, load_document_encoder
+from indexing.encoders.document import DocumentEncoder, load_document_encoder
 from indexing.generations import (
     GenerationEncoder,
     read_generation,
@@ -25,7 +25,7 @@ from indexing.generations import (
 )
 from indexing.home import Home, LockedHomeError, SpecmineError
 from indexing.ingest import ingest
-from indexing.models import fetch, tokenizer_file
+from indexing.models.fetching import fetch, tokenizer_file
 from indexing.reading import plan_generation
 from indexing.reindexing.checks import Checked, check
 from indexing.reindexing.journal import under_way
@@ -253,7 +253,7 @@ print(asked, *met)
 )
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_killed_at_any_stage_while_people_search(prepared: Home, folder: Path, tmp_path: Path) -> None:
     for number in range(4, 30):
         write(folder, number)
@@ -289,7 +289,7 @@ def _stored(home: Home) -> tuple[str, dict[str, str], set[str]]:
 def state_of(home: Home, encoder: str) -> dict[str, tuple[bytes, int]]:
     """The bytes of an encoder's vectors and norms of the served documents, and when they were written."""
     release = served(home)
-    part = next(one for one in read_generation(home, release.generation).encoders if one.spec.name == encoder)
+    part = read_generation(home, release.generation).encoder(encoder)
     folder = home.vectors / part.fingerprint[:32]
     files = [path for entry in documents_of(home).values() for path in folder.glob(f"{entry.key}.*")]
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}

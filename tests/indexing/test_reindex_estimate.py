@@ -12,7 +12,8 @@ from indexing import embedding
 from indexing.costs import checking_units, judging_units, writing_units
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import encoder_fingerprint, fetch
+from indexing.models.fetching import fetch
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.rates import Rate, Work, append, rate_of, rates, record
 from indexing.reading import plan_generation
 from indexing.reindexing.estimate import COMPARED, errors, estimate_reindex, past_errors

@@ -13,7 +13,7 @@ from chunking.splitters import ChunkSettings
 from chunking.stored import load, save
 from indexing import embedding
 from indexing import reading as reading_module
-from indexing.encoders import load_document_encoder
+from indexing.encoders.document import load_document_encoder
 from indexing.generations import read_generation
 from indexing.home import Home, SpecmineError
 from indexing.ingest import ingest

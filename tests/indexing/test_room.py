@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 import qdrant_edge as edge
 
-from indexing import room, store_edge
+from indexing import room
 from indexing.home import SpecmineError
 from indexing.room import RESERVE, require_room
-from indexing.store_edge import EdgeStore
-from tests.indexing.test_stores import make_batch
+from indexing.stores import edge as edge_store
+from indexing.stores.edge import EdgeStore
+from tests.indexing.stores.test_stores import make_batch
 
 
 class Usage(NamedTuple):
@@ -59,7 +60,7 @@ def test_what_is_served_is_searched_on_a_full_disk(tmp_path: Path, monkeypatch: 
         return edge.EdgeShard.load(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store_edge, "edge", SimpleNamespace(**vars(edge) | {"EdgeShard": SimpleNamespace(load=load)}))
+        patched.setattr(edge_store, "edge", SimpleNamespace(**vars(edge) | {"EdgeShard": SimpleNamespace(load=load)}))
         reader = store.reader(1)
         assert {chunk for chunk, _ in reader.vectors("alpha")} == {chunk.id for chunk in batch.chunks}
         assert set(reader.chunks([batch.chunks[3].id])) == {batch.chunks[3].id}

@@ -12,13 +12,14 @@ from chunking.splitters import ChunkSettings
 from indexing.bm25 import query_vector
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.pca import PCA
 from indexing.releases import publish, served
-from indexing.search import FUSION, Searcher, SearchResult, _one_per_clause
+from indexing.search import FUSION, Searcher, _one_per_clause
+from indexing.search_results import SearchResult
 from indexing.settings import IndexSettings
 from indexing.specs import WORDLLAMA
-from indexing.stores import BM25, QueryVectors, chunk_of, payload_of
+from indexing.stores.store import BM25, QueryVectors, chunk_of, payload_of
 
 pytestmark = pytest.mark.models
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evaluation.judgements import read_split
-from indexing.encoders_cross import load_cross_encoder
+from indexing.encoders.cross import load_cross_encoder
 from indexing.home import Home
 from indexing.specs import MS_MARCO_L12
 from mining.ledger import read_ledger

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evaluation.catalogue import Decision
+from evaluation.catalogue_decisions import Decision
 from indexing.home import Home, SpecmineError, read_json
 from mining.examples import examples
 from mining.filters import FILTERS

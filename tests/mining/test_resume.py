@@ -21,7 +21,7 @@ from evaluation.judgements import Judgement, Query
 from evaluation.projection import Projection, project
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.search import Searcher
 from indexing.settings import IndexSettings
 from indexing.specs import MS_MARCO_L12, WORDLLAMA
@@ -180,7 +180,7 @@ MINE = """
 import os, signal, sys
 from pathlib import Path
 import mining.gathering, mining.pair_scores
-import indexing.encoders, indexing.encoders_cross, indexing.store_edge
+import indexing.encoders.cross, indexing.encoders.document, indexing.encoders.query, indexing.stores.edge
 from indexing.home import Home
 from tests.mining.test_resume import mine_for_real
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.catalogue import Catalogue, Decision
+from evaluation.catalogue import Catalogue
+from evaluation.catalogue_decisions import Decision
 from indexing.home import Home, SpecmineError
 from mining.ledger import DECISIONS, FoundBy, Ledger, LedgerQuery, LedgerRow
 from mining.review import ANSWERS, decide, review_queue

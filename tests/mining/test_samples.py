@@ -13,7 +13,7 @@ from evaluation.projection import Projection, project
 from indexing.fusion import FUSIONS
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.pca import PCA
 from indexing.search import Searcher
 from indexing.settings import IndexSettings

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from indexing.encoders import QueryEncoder, load_query_encoder
+from indexing.encoders.query import QueryEncoder, load_query_encoder
 from indexing.home import Home
 from indexing.specs import DirectorySource, EncoderSpec
 from training.averaging import choose_average

@@ -14,7 +14,7 @@ from cli.session import Session
 from evaluation.judgements import Judgement, Query
 from indexing.home import Home, SpecmineError
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.releases import served
 from indexing.search import Searcher
 from indexing.settings import IndexSettings

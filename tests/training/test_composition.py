@@ -104,7 +104,8 @@ def searcher(
         assert other.reranker == served or other.reranker == Reranker("cross")
         return SimpleNamespace(reranker=cross, rerank=rerank)
 
-    return SimpleNamespace(release=release, cross_encoder_spec=SimpleNamespace(name="cross"), opened_as=opened_as)
+    settings = SimpleNamespace(cross_encoder=SimpleNamespace(name="cross"))
+    return SimpleNamespace(release=release, settings=settings, opened_as=opened_as)
 
 
 def test_a_reranker_enters_when_it_is_better_and_not_when_it_is_worse() -> None:

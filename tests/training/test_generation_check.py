@@ -11,7 +11,7 @@ from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query
 from indexing.home import Home
 from indexing.ingest import ingest
-from indexing.models import fetch
+from indexing.models.fetching import fetch
 from indexing.reindexing.settings import ReindexSettings
 from indexing.releases import Release, read_release
 from indexing.settings import IndexSettings

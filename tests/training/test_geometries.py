@@ -106,7 +106,7 @@ def test_documents_that_come_in_later_have_points_too_and_a_reindex_keeps_them(w
 
 
 def test_what_cannot_be_served_is_said_in_a_line(world: Any) -> None:
-    with pytest.raises(SpecmineError, match=r"^the served index has no encoder 'three'; its encoders are: one, two$"):
+    with pytest.raises(SpecmineError, match=r"^index g\w+ has no encoder 'three'; its encoders are: one, two$"):
         serve_geometry(world.home, world.settings, "three", Geometry("hyperbolic"), silent)
     searcher = world.searcher()
     fingerprint = searcher.generation.encoders[0].fingerprint

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.evaluations import Trained
 from training.health import CLAMPED, SAMPLE, SPREAD_LEFT, Look, in_blocks, look, sample_of, worries
-from training.query_training import Trained, train
+from training.query_training import train
 from training.similarity import NODES
 from training.splits import split_queries
 from training.targets import Example, build_examples

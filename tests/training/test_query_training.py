@@ -13,13 +13,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexing.encoders import QueryEncoder, load_query_encoder
+from indexing.encoders.query import QueryEncoder, load_query_encoder
 from indexing.geometry import Geometry
 from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 from training import query_training
+from training.device import CPU
+from training.evaluations import Watch
 from training.losses import LOSSES, TAUGHT
-from training.query_training import Watch, batches, train
+from training.query_training import batches, train
 from training.targets import Example
 from training.train_settings import TrainSettings
 
@@ -431,7 +433,7 @@ def test_two_batches_a_step_are_one_of_twice_the_size(spec: EncoderSpec, home: H
         for module in encoder.module.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        run = query_training._Run(encoder, matrix(), examples(), settings, tmp_path / f"{size}", None, Watch())
+        run = query_training._Run(encoder, matrix(), examples(), settings, tmp_path / f"{size}", None, Watch(), CPU)
         run.begin()
         run.advance()
         gradients.append([p.grad.clone() for p in encoder.module.parameters() if p.grad is not None])

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexing.encoders_cross import CrossEncoder, load_cross_encoder, save_cross_encoder
+from indexing.encoders.cross import CrossEncoder, load_cross_encoder, save_cross_encoder
 from indexing.home import Home, SpecmineError
 from indexing.specs import MS_MARCO_L12, CrossEncoderSpec, DirectorySource
 from training.reranker_settings import RerankerSettings

@@ -281,7 +281,7 @@ def test_other_systems_go_the_whole_way(world: Any, chosen: dict[str, Any], kind
 
 
 def outcome_spec(world: Any, name: str) -> Any:
-    return next(part.spec for part in world.searcher().generation.encoders if part.spec.name == name)
+    return world.searcher().generation.encoder(name).spec
 
 
 def test_without_held_out_or_training_queries_it_says_what_to_do(world: Any, tmp_path: Path) -> None:

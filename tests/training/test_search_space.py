@@ -12,6 +12,7 @@ import torch
 from indexing.home import SpecmineError
 from tests.training.test_losses import DIMENSION, SETTINGS, problem
 from training.batch import Masks
+from training.device import CPU
 from training.loss_settings import GcaSettings, LossSettings
 from training.losses import LOSSES, READ_BY_LOSS
 from training.negatives import NEGATIVES, READ_BY_NEGATIVES, choose_negatives
@@ -164,7 +165,7 @@ def test_each_synthesis_reads_what_is_written_down_and_nothing_else(synthesis: s
     batch = replace(batch, queries=batch.queries.float(), documents=batch.documents.float(), teacher=None)
 
     def made(settings: LossSettings) -> Any:
-        member = SYNTHESES[synthesis](settings, DIMENSION, 1)
+        member = SYNTHESES[synthesis](settings, DIMENSION, 1, CPU)
         random = torch.Generator().manual_seed(1)
         rows = member.make(batch, batch.negatives, random).rows
         _, audit = member.cost(batch, batch.negatives, lambda part: part.queries.sum(), random)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tests.training.test_losses import problem
 from training.batch import Batch
+from training.device import CPU
 from training.loss_settings import LossSettings
 from training.losses import LOSSES
 from training.synthesis import SYNTHESES
@@ -23,7 +24,7 @@ SETTINGS = LossSettings(synthetic=6, hardest=5)
 
 
 def made(name: str, batch: Batch, seed: int = 0, settings: LossSettings = SETTINGS) -> Synthetic:
-    synthesis = SYNTHESES[name](settings, batch.documents.shape[1], seed)
+    synthesis = SYNTHESES[name](settings, batch.documents.shape[1], seed, CPU)
     return synthesis.make(batch, batch.negatives, torch.Generator().manual_seed(seed))
 
 
@@ -47,7 +48,7 @@ def test_what_is_made_counts_and_the_document_side_does_not_change(name: str) ->
     queries = batch.queries.clone().requires_grad_()
     batch = replace(batch, queries=queries)
     before = batch.documents.clone()
-    synthesis = SYNTHESES[name](replace(SETTINGS, temperature=0.2), batch.documents.shape[1], 1)
+    synthesis = SYNTHESES[name](replace(SETTINGS, temperature=0.2), batch.documents.shape[1], 1, CPU)
     seen: list[Batch] = []
 
     def loss(costed: Batch) -> Tensor:

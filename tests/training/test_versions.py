@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from indexing.encoders import encoder_fingerprint, load_query_encoder
+from indexing.encoders.query import load_query_encoder
 from indexing.home import MANIFEST, Home, SpecmineError, read_json, write_json
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.specs import DirectorySource, EncoderSpec
 from training.versions import EncoderVersion, list_versions, load_version, read_version, register, weights_file
 

@@ -8,7 +8,7 @@ from typing import Any
 from qdrant_client import models
 
 from indexing.settings import Placement
-from indexing.stores import BM25
+from indexing.stores.store import BM25
 
 _OVERSAMPLING = 3.0  # so many times the wanted passages are found by few bits, and put in order by all of them
 

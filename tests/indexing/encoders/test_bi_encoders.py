@@ -15,16 +15,12 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from indexing import encoders_compute
-from indexing.encoders import (
-    BATCH_TOKENS,
-    batches_by_length,
-    load_document_encoder,
-    load_query_encoder,
-    padded_features,
-)
+from indexing.encoders import compute
+from indexing.encoders.document import load_document_encoder
+from indexing.encoders.query import load_query_encoder
+from indexing.encoders.tokens import BATCH_TOKENS, batches_by_length, padded_features
 from indexing.home import Home, SpecmineError, read_json, write_json
-from indexing.models import encoder_fingerprint
+from indexing.models.fingerprints import encoder_fingerprint
 from indexing.specs import BGE_SMALL, E5_SMALL, MINILM, WORDLLAMA, DirectorySource, EncoderSpec
 
 MakeEncoder = Callable[..., Path]
@@ -34,7 +30,7 @@ TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10", "w1 w2 w3", "w11 w12"]
 @pytest.fixture
 def exact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which arithmetic is faster on so small a network is chance; these tests want the exact one."""
-    monkeypatch.setattr(encoders_compute, "MINIMUM_SPEED_UP", float("inf"))
+    monkeypatch.setattr(compute, "MINIMUM_SPEED_UP", float("inf"))
 
 
 @pytest.fixture
@@ -381,7 +377,7 @@ def test_real_encoders_find_the_passage_that_answers(spec: EncoderSpec, models_h
 def test_the_int8_graph_and_its_conversion_give_nearly_the_same_vectors(models_home: Home) -> None:
     converted = load_document_encoder(BGE_SMALL, models_home)
     original = load_document_encoder(replace(BGE_SMALL, backend="onnx"), models_home)
-    assert original.dtype == "int8"
+    assert original.dtype == "onnx"
     assert original.fingerprint != converted.fingerprint
     assert cosine_rows(converted.embed(PASSAGES), original.embed(PASSAGES)).min() > 0.99
 

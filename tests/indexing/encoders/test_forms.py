@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from indexing.encoders import QueryEncoder, load_query_encoder
-from indexing.encoders_forms import FORMS, parse
+from indexing.encoders.forms import FORMS, parse
+from indexing.encoders.query import QueryEncoder, load_query_encoder
 from indexing.home import Home, SpecmineError
 from indexing.specs import DirectorySource, EncoderSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from indexing.encoders_cross import load_cross_encoder
+from indexing.encoders.cross import load_cross_encoder
 from indexing.home import Home, SpecmineError, read_json, write_json
 from indexing.specs import MS_MARCO_L12, CrossEncoderSpec, DirectorySource
 

@@ -12,12 +12,12 @@ import pytest
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from indexing import store_server
 from indexing.home import SpecmineError
-from indexing.store_server import ServerStore, connect
-from indexing.stores import QueryVectors
+from indexing.stores import server
+from indexing.stores.server import ServerStore, connect
+from indexing.stores.store import QueryVectors
 from tests.answering import Quiet, answering
-from tests.indexing.test_stores import make_batch, query_for
+from tests.indexing.stores.test_stores import make_batch, query_for
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect", "ignore:Failed to obtain server version"
@@ -82,7 +82,7 @@ def test_a_server_that_hangs_up_is_one_line(url: str) -> None:
 def test_a_slow_server_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(Slow) as url:
         assert not ServerStore(connect(url, None), "a_collection").has(1)
-        monkeypatch.setattr(store_server, "_PATIENCE", 1)
+        monkeypatch.setattr(server, "_PATIENCE", 1)
         hasty = ServerStore(connect(url, None), "a_collection")
         with pytest.raises(SpecmineError, match=r"the Qdrant server failed \(timed out\): run the same command again"):
             hasty.has(1)

@@ -24,7 +24,17 @@ from indexing.files_in_use import bytes_in, copy_folder
 from indexing.holds import hold, remove_unless_held
 from indexing.home import MANIFEST, SpecmineError, is_whole, write_artifact, write_json
 from indexing.room import require_room
-from indexing.stores import BM25, RRF_K, Hit, MoreVectors, PointBatch, QueryVectors, chunk_of, payload_of
+from indexing.stores.store import (
+    BM25,
+    RRF_K,
+    Hit,
+    MoreVectors,
+    PointBatch,
+    QueryVectors,
+    chunk_of,
+    nearest_in_batches,
+    payload_of,
+)
 
 _SHARD = "shard"
 _CONFIG, _SEGMENTS = "edge_config.json", "segments"  # of a shard
@@ -45,7 +55,7 @@ class EdgeStore:
         self._folder = folder
 
     def write(self, content: int, base: int | None, batches: Iterable[PointBatch], replaced: Collection[str]) -> None:
-        """See ``indexing.stores.Store.write``."""
+        """See ``indexing.stores.store.Store.write``."""
         target = self._folder / str(content)
         # Left by a writer that was killed before it published a release with this content.
         shutil.rmtree(target, ignore_errors=True)
@@ -62,7 +72,7 @@ class EdgeStore:
             _finish(shard, partial, content, base)
 
     def add_vectors(self, content: int, base: int, batches: Iterable[MoreVectors]) -> None:
-        """See ``indexing.stores.Store.add_vectors``."""
+        """See ``indexing.stores.store.Store.add_vectors``."""
         target = self._folder / str(content)
         shutil.rmtree(target, ignore_errors=True)
         with write_artifact(target) as partial:
@@ -84,17 +94,17 @@ class EdgeStore:
             _finish(shard, partial, content, base)
 
     def reader(self, content: int) -> EdgeReader:
-        """See ``indexing.stores.Store.reader``."""
+        """See ``indexing.stores.store.Store.reader``."""
         if not self.has(content):
             raise SpecmineError(f"content {content} of the index is gone from {self._folder}: run `specmine reindex`")
         return EdgeReader(self._folder / str(content))
 
     def has(self, content: int) -> bool:
-        """See ``indexing.stores.Store.has``."""
+        """See ``indexing.stores.store.Store.has``."""
         return is_whole(self._folder / str(content))
 
     def keep(self, contents: Collection[int]) -> None:
-        """See ``indexing.stores.Store.keep``."""
+        """See ``indexing.stores.store.Store.keep``."""
         for folder in self._folder.iterdir() if self._folder.exists() else ():
             if folder.name.isdigit() and int(folder.name) not in contents:
                 remove_unless_held(folder)
@@ -113,30 +123,25 @@ class EdgeReader:
         self._shard = _load_to_search(folder / _SHARD)
 
     def count(self) -> int:
-        """See ``indexing.stores.Reader.count``."""
+        """See ``indexing.stores.store.Reader.count``."""
         return int(self._shard.count(edge.CountRequest(exact=True)))
 
     def is_exact(self, dimensions: int) -> bool:
-        """See ``indexing.stores.Reader.is_exact``. In segments even more are compared; this many always are."""
+        """See ``indexing.stores.store.Reader.is_exact``. In segments even more are compared; this many always are."""
         return self.count() * dimensions * 4 <= _INDEXING_THRESHOLD_KB * 1024
 
     def nearest(self, queries: Sequence[QueryVectors], limit: int, exact: bool = False) -> list[dict[str, list[Hit]]]:
-        """See ``indexing.stores.Reader.nearest``."""
-        asked = [
-            (number, source, query) for number, vectors in enumerate(queries) for source, query in _queries(vectors)
-        ]
-        found: list[dict[str, list[Hit]]] = [{} for _ in queries]
-        for start in range(0, len(asked), _QUERIES_PER_REQUEST):
-            part = asked[start : start + _QUERIES_PER_REQUEST]
-            params = edge.SearchParams(exact=True) if exact else None
-            requests = [edge.QueryRequest(limit=limit, query=query, params=params) for _, _, query in part]
-            answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
-            for (number, source, _), points in zip(part, answers, strict=True):
-                found[number][source] = _hits(points)
-        return found
+        """See ``indexing.stores.store.Reader.nearest``."""
+        params = edge.SearchParams(exact=True) if exact else None
+
+        def ask(part: Sequence[tuple[str, edge.Query]]) -> Iterator[list[Hit]]:
+            requests = [edge.QueryRequest(limit=limit, query=query, params=params) for _, query in part]
+            return map(_hits, self._shard.query_batch(edge.QueryBatchRequest(requests)))
+
+        return nearest_in_batches(queries, _queries, ask, _QUERIES_PER_REQUEST)
 
     def fused(self, query: QueryVectors, weights: Mapping[str, float], depth: int, limit: int) -> list[Hit]:
-        """See ``indexing.stores.Reader.fused``."""
+        """See ``indexing.stores.store.Reader.fused``."""
         sources = [(source, nearest) for source, nearest in _queries(query) if weights.get(source, 0) > 0]
         # The package's type stub does not say that Rrf is a Fusion.
         rrf: Any = edge.Fusion.Rrf(k=RRF_K, weights=[float(weights[source]) for source, _ in sources])
@@ -148,13 +153,13 @@ class EdgeReader:
         return _hits(self._shard.query(request))
 
     def chunks(self, ids: Sequence[str]) -> dict[str, Chunk]:
-        """See ``indexing.stores.Reader.chunks``."""
+        """See ``indexing.stores.store.Reader.chunks``."""
         records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
         found = [chunk_of(record.payload) for record in records if record.payload]
         return {chunk.id: chunk for chunk in found}
 
     def vectors(self, encoder: str) -> Iterator[tuple[str, np.ndarray]]:
-        """See ``indexing.stores.Reader.vectors``."""
+        """See ``indexing.stores.store.Reader.vectors``."""
         offset = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=_SCROLL, with_payload=False, with_vector=[encoder])
@@ -166,7 +171,7 @@ class EdgeReader:
                 return
 
     def vectors_of(self, name: str, ids: Collection[str]) -> dict[str, np.ndarray]:
-        """See ``indexing.stores.Reader.vectors_of``."""
+        """See ``indexing.stores.store.Reader.vectors_of``."""
         records = self._shard.retrieve(list(ids), with_payload=False, with_vector=[name])
         return {
             str(record.id): np.asarray(record.vector[name], dtype=np.float32)
@@ -175,7 +180,7 @@ class EdgeReader:
         }
 
     def close(self) -> None:
-        """See ``indexing.stores.Reader.close``."""
+        """See ``indexing.stores.store.Reader.close``."""
         self._shard.close()
         self._held.close()
 

@@ -14,11 +14,11 @@ import torch
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-from indexing.convert import CONVERTERS, convert
-from indexing.encoders import load_network
-from indexing.encoders_cross import load_cross_encoder
+from indexing.encoders.cross import load_cross_encoder
+from indexing.encoders.loading import load_network
 from indexing.home import Home, SpecmineError
-from indexing.models import fetch, tokenizer_file
+from indexing.models.convert import CONVERTERS, convert
+from indexing.models.fetching import fetch, tokenizer_file
 from indexing.specs import E5_SMALL, CrossEncoderSpec, DirectorySource, EncoderSpec
 
 MakeEncoder = Callable[..., Path]
@@ -111,7 +111,7 @@ def test_an_int8_graph_becomes_the_float_weights_it_was_made_from(tmp_path: Path
     feeds = {"input_ids": IDS.numpy(), "attention_mask": (IDS > 0).long().numpy()}
     (hidden,) = session.run(None, feeds | {"token_type_ids": torch.zeros_like(IDS).numpy()})
     network = load_network(EncoderSpec("tiny", DirectorySource(str(converted)), max_tokens=32), converted)
-    rows = network.forward([[2, 5, 6, 7, 8, 9, 3], [2, 30, 31, 3]]).detach().numpy()
+    rows = network.embed([[2, 5, 6, 7, 8, 9, 3], [2, 30, 31, 3]]).unit.detach().numpy()
     assert cosines(rows, hidden[:, 0]).min() > 0.99  # [CLS], as asked for
 
 
@@ -213,7 +213,7 @@ def test_a_4_bit_e5_becomes_its_weights_and_its_tokenizer(tmp_path: Path) -> Non
 
     network = load_network(EncoderSpec("tiny", DirectorySource(str(converted)), max_tokens=24), converted)
     assert network.pad_id == 1
-    assert torch.isfinite(network.forward(network.tokenize(["bolts", "ナット A1"]))).all()
+    assert torch.isfinite(network.embed(network.tokenize(["bolts", "ナット A1"])).unit).all()
     tokenizer = Tokenizer.from_file(str(converted / "tokenizer.json"))
     assert tokenizer.encode("bolts").tokens == ["<s>", "▁bolt", "s", "</s>"]
     # NFKC, as SentencePiece does it: full-width letters, half-width katakana, runs of white space.
@@ -254,7 +254,7 @@ def test_a_static_table_becomes_a_static_embedding_in_float32(
     assert rows == [[4, 5]]  # no special tokens
     # Rows 4 and 5 are (8, 9) and (10, 11): the mean is (9, 10).
     expected = np.array([9, 10]) / 181**0.5
-    np.testing.assert_allclose(network.forward(rows).detach().numpy()[0], expected, atol=1e-6)
+    np.testing.assert_allclose(network.embed(rows).unit.detach().numpy()[0], expected, atol=1e-6)
     assert load_file(converted / "model.safetensors")["embedding.weight"].dtype == np.float32
 
 

@@ -20,10 +20,18 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 from transformers.utils import logging as transformers_logging
 
-from indexing.encoders import WINDOW_TEXTS, Progress, batches_by_length, limited_tokenizer, padded_features, well_formed
-from indexing.encoders_compute import choose_dtype
+from indexing.encoders.compute import choose_dtype
+from indexing.encoders.tokens import (
+    WINDOW_TEXTS,
+    Progress,
+    batches_by_length,
+    limited_tokenizer,
+    padded_features,
+    well_formed,
+)
 from indexing.home import Home, SpecmineError, read_json, write_json
-from indexing.models import cross_encoder_fingerprint, fetch
+from indexing.models.fetching import fetch
+from indexing.models.fingerprints import cross_encoder_fingerprint
 from indexing.specs import CrossEncoderSpec
 
 # A batch in training: few enough that pairs of like length are together, and little is padded.
@@ -78,7 +86,7 @@ class CrossEncoder:
             for batch in batches_by_length([len(encoding.ids) for encoding in encodings]):
                 places = [start + place for place in batch]
                 with torch.inference_mode():
-                    scores[places] = self._logits([encodings[place] for place in batch]).numpy()
+                    scores[places] = self._logits([encodings[place] for place in batch]).cpu().numpy()
                 done += len(batch)
                 if progress is not None:
                     progress(done)
@@ -94,14 +102,15 @@ class CrossEncoder:
         for batch in batches_by_length([len(encoding.ids) for encoding in encodings], TRAINING_TOKENS):
             order += batch
             logits.append(self._logits([encodings[place] for place in batch]))
-        return torch.cat(logits)[torch.tensor(order).argsort()]
+        return torch.cat(logits)[torch.tensor(order).to(logits[0].device).argsort()]
 
     def _logits(self, encodings: Sequence[Any]) -> Tensor:
         features = padded_features([encoding.ids for encoding in encodings], self._pad_id)
         if getattr(self._model.config, "type_vocab_size", 0) > 1:
             types = padded_features([encoding.type_ids for encoding in encodings], pad_id=0)
             features["token_type_ids"] = types["input_ids"]
-        logits: Tensor = self._model(**features).logits
+        device = next(self._model.parameters()).device
+        logits: Tensor = self._model(**{name: tensor.to(device) for name, tensor in features.items()}).logits
         return logits.float()[:, 0]
 
 
@@ -128,7 +137,7 @@ def save_cross_encoder(encoder: CrossEncoder, directory: Path, ledger: str) -> N
     # Without it sentence-transformers puts a sigmoid on top of the logit.
     activation = {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}
     write_json(directory / "config.json", {**config, **activation, _TRAINED: {"ledger": ledger}})
-    weights = {name: tensor.detach().contiguous() for name, tensor in encoder.module.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.module.state_dict().items()}
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -166,7 +175,7 @@ def _keep_head_exact(model: Any) -> None:
 
 def _exactly(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def exact(*inputs: Tensor) -> Tensor:
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(inputs[0].device.type, enabled=False):
             return forward(*(tensor.float() for tensor in inputs))
 
     return exact

@@ -10,9 +10,9 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from indexing.settings import Placement
-from indexing.store_placement import QUANTIZATIONS, collection_settings, search_params
-from indexing.store_server import ServerReader
-from indexing.stores import BM25, QueryVectors
+from indexing.stores.placement import QUANTIZATIONS, collection_settings, search_params
+from indexing.stores.server_reader import ServerReader
+from indexing.stores.store import BM25, QueryVectors
 
 CLUSTER = Placement(6, 2, 2, on_disk=True, quantization="scalar")
 

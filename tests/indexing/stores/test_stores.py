@@ -18,9 +18,9 @@ from indexing.bm25 import document_vector, query_vector
 from indexing.geometry import Geometry
 from indexing.home import SpecmineError
 from indexing.hyperbolic import as_queries, place, score
-from indexing.store_edge import EdgeStore
-from indexing.store_server import ServerStore, connect
-from indexing.stores import BM25, RRF_K, MoreVectors, PointBatch, QueryVectors, Store
+from indexing.stores.edge import EdgeStore
+from indexing.stores.server import ServerStore, connect
+from indexing.stores.store import BM25, RRF_K, MoreVectors, PointBatch, QueryVectors, Store
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Payload indexes have no effect", "ignore:Failed to obtain server version"
@@ -297,7 +297,7 @@ def test_an_unreachable_server_is_one_line() -> None:
 READ_ELSEWHERE = """
 import sys
 from pathlib import Path
-from indexing.store_edge import EdgeStore
+from indexing.stores.edge import EdgeStore
 print(EdgeStore(Path(sys.argv[1])).reader(1).count())
 """
 
