@@ -14,6 +14,7 @@ in ``batches/`` was interrupted, and the next run goes on with it: what was inge
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -107,16 +108,17 @@ def _look(folder: Path) -> Looks:
     found: Looks = {}
     pending = [folder]
     while pending:
-        for path in sorted(pending.pop().iterdir()):
+        entries: list[Path] = []
+        with suppress(FileNotFoundError):  # whoever brought the folder has taken it away again
+            entries = sorted(pending.pop().iterdir())
+        for path in entries:
             if path.name.startswith(".") or (path.parent == folder and path.name in (BATCHES, DONE, FAILED, REPLACED)):
                 continue
             with suppress(OSError):  # it went while it was looked at
-                if path.is_symlink():
-                    continue
-                if path.is_dir():
+                state = path.lstat()
+                if stat.S_ISDIR(state.st_mode):
                     pending.append(path)
-                elif path.suffix.lower() not in _UNFINISHED:
-                    state = path.stat()
+                elif stat.S_ISREG(state.st_mode) and path.suffix.lower() not in _UNFINISHED:
                     found[path] = (state.st_size, state.st_mtime_ns)
     return found
 

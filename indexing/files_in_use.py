@@ -1,4 +1,4 @@
-"""Folders of the index that others use meanwhile: copied and measured without stumbling over what comes and goes.
+"""Folders of the index that others use: copied, measured, looked through, without stumbling over what comes and goes.
 
 Whoever opens a shard makes the engine write its configuration again, into a file that is renamed at once; so a folder
 that nobody changes has files that are there when it is listed and gone when they are read.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def is_passing(name: str) -> bool:
 def copy_folder(source: Path, target: Path) -> None:
     """Copy a folder to a new place, holes of files and all."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(f"{_PASSING}*"), copy_function=copy_sparse)
+
+
+def paths_below(folder: Path, suffix: str) -> Iterator[Path]:
+    """Yield the files and folders below a folder whose names end so, but nothing within such a folder.
+
+    What goes while it is looked at is passed over, which ``Path.rglob`` does not do before Python 3.13.
+    """
+    for base, folders, files in os.walk(folder, onerror=_unless_gone):
+        yield from (Path(base) / name for name in (*folders, *files) if name.endswith(suffix))
+        folders[:] = [name for name in folders if not (name.endswith(suffix) or is_passing(name))]
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def bytes_in(folder: Path) -> int:

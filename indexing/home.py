@@ -37,6 +37,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from indexing.files_in_use import paths_below
+
 MANIFEST = "manifest.json"
 PARTIAL_SUFFIX = ".partial"
 _SECONDS_BETWEEN_TRIES = 0.5  # of a lock that is waited for
@@ -250,8 +252,7 @@ def remove_partials(folder: Path, below: bool = True) -> int:
 
     Only the holder of the lock under which all of that is written calls this.
     """
-    pattern = f"*{PARTIAL_SUFFIX}"
-    leftovers = [path for path in (folder.rglob(pattern) if below else folder.glob(pattern)) if path.exists()]
+    leftovers = list(paths_below(folder, PARTIAL_SUFFIX) if below else folder.glob(f"*{PARTIAL_SUFFIX}"))
     for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

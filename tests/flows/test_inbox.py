@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,24 @@ def test_one_works_on_the_inbox_at_a_time(settings: Settings, inbox: Path) -> No
     with Home(settings.open_home().root).exclusive(), pytest.raises(LockedHomeError):
         take_in(settings, quietly, quietly)  # another process writes to the index
     assert take_in(settings, quietly, quietly)["batches"][0]["done"] == 1
+
+
+def test_folders_that_are_taken_away_while_it_looks(settings: Settings, inbox: Path) -> None:
+    stop = threading.Event()
+
+    def bring_and_take_away() -> None:
+        while not stop.is_set():
+            (inbox / "brought" / "within").mkdir(parents=True)
+            (inbox / "brought" / "within").rmdir()
+            (inbox / "brought").rmdir()
+
+    person = threading.Thread(target=bring_and_take_away)
+    person.start()
+    try:
+        assert not any(waiting(settings) for _ in range(2000))
+    finally:
+        stop.set()
+        person.join()
 
 
 def test_without_an_inbox_it_says_so(write_config: Callable[[str], Path]) -> None:

@@ -1,4 +1,4 @@
-"""Folders that are copied and measured while somebody opens what is in them."""
+"""Folders that are copied, measured and cleared while somebody opens what is in them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from indexing.files_in_use import bytes_in, copy_folder
+from indexing.home import remove_partials
 
 
 @contextmanager
@@ -61,5 +62,16 @@ def test_what_others_open_is_measured_and_copied(shard: Path, tmp_path: Path) ->
             shutil.rmtree(target)
 
 
+def test_what_others_open_is_cleared_of_what_was_left_over(shard: Path) -> None:
+    with opened_again_and_again(shard):
+        for number in range(200):
+            left = shard / "segments" / "two" / f"{number}.partial"
+            (left / "three.partial").mkdir(parents=True)
+            assert remove_partials(shard.parent) == 1
+            assert not left.exists()
+    assert (shard / "segments" / "one" / "vectors.dat").stat().st_size == 8192
+
+
 def test_a_folder_that_is_missing_takes_nothing(tmp_path: Path) -> None:
     assert bytes_in(tmp_path / "absent") == 0
+    assert remove_partials(tmp_path / "absent") == 0
