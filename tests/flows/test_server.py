@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.models, pytest.mark.slow, pytest.mark.timeout(1800)]
 PATIENCE = 600.0  # seconds; a busy machine starts a flow run in minutes
 BIN = Path(sys.executable).parent
 REPOSITORY = Path(__file__).parents[2]
+UNDER_WAY = ["SCHEDULED", "PENDING", "RUNNING"]
 # The interval is long enough for a run to end before the next one is due, on a busy machine too.
 SCHEDULES = """
 [schedules]
@@ -65,9 +67,19 @@ class Server:
         runs = self.ask("POST", "/flow_runs/filter", {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC"})
         return [run["state_type"] for run in runs]
 
+    def is_idle(self, flow: str) -> bool:
+        """Tell whether no run is under way, nor about to be: one is taken up ten seconds before its time."""
+        body = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": UNDER_WAY}}}}
+        soon = datetime.now(UTC) + timedelta(seconds=15)
+        return not any(
+            run["state_type"] != "SCHEDULED" or datetime.fromisoformat(run["next_scheduled_start_time"]) < soon
+            for run in self.ask("POST", "/flow_runs/filter", body)
+        )
+
     def wait_until_idle(self, flow: str) -> None:
-        """A run that is killed keeps its place in the deployment's limit for minutes: wait until none is under way."""
-        wait_for(lambda: not {"PENDING", "RUNNING"}.intersection(self.run_states(flow)), f"the end of {flow}")
+        """A run that is killed keeps its place in the deployment's limit for minutes, and is pending for ever if it had
+        not begun: wait until none is there to be killed."""
+        wait_for(lambda: self.is_idle(flow), f"the end of {flow}")
 
     def command(self, *arguments: str, folder: Path) -> str:
         done = subprocess.run(arguments, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=600)
