@@ -1,9 +1,9 @@
 """Retraining the re-ranker: a ledger in, a proven cross-encoder out and a release that serves it, or what was there.
 
-The story: set some training queries aside; train the pretrained cross-encoder on the groups of the others; register it;
-find on those set aside how its score is put together with the fused one and how many passages it reads; let the referee
-compare, language by language, what is served with the same list re-ordered; publish where it is proven better. A run
-that was killed continues: from the last checkpoint, with a version that exists, with the scores that are on disk.
+The story: set some training queries aside; train the pretrained cross-encoder on groups of the others' lists; register
+it; find on those set aside how its score is put together with the fused one and how many passages it reads; let the
+referee compare, language by language, what is served with the same list re-ordered; publish where it is proven better.
+A run that was killed continues: from the last checkpoint, with a version that exists, with the scores that are on disk.
 
 What is trained here never judges negatives: mining asks the configured, pretrained cross-encoder
 (``Searcher.cross_encoder``, which refuses a model that specmine trained).
@@ -25,7 +25,7 @@ from indexing.fusion import Run
 from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError, remove_partials
 from indexing.releases import BASE, Release, Reranker
-from indexing.reranking import reranker_spec
+from indexing.reranking import first, reranker_spec
 from indexing.search import FUSION, RERANKED, Searcher
 from indexing.specs import CrossEncoderSpec
 from mining.ledger import Ledger
@@ -41,7 +41,8 @@ from training.reranker_combination import (
     seconds_for_pair,
 )
 from training.reranker_data import PlacedTexts, by_language, set_aside
-from training.reranker_settings import RerankerSettings
+from training.reranker_heads import in_heads
+from training.reranker_settings import LEDGER, RerankerSettings
 from training.reranker_training import train_reranker
 from training.reranker_versions import RerankerVersion, list_rerankers, read_reranker, register, write_outcome
 from training.session import counts, examples_hash
@@ -51,6 +52,7 @@ from training.targets import Example, Examples, examples_of
 
 # Bump when the loop makes other weights of the same settings and data.
 _TRAINING_VERSION = 1
+_SEARCHED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,11 @@ def retrain_reranker(
     with Home(home.rerankers).exclusive():
         remove_partials(home.rerankers, below=False)
         splits = split_queries(searcher, catalogue, synthetic)
-        examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger=True)
-        train, aside, unreadable = set_aside(examples, splits, spec, settings)
+        examples = examples_of(splits, searcher.chunks.values(), ledger, needs_ledger=settings.groups == LEDGER)
+        drawn, aside, unreadable = set_aside(examples, splits, spec, settings)
         trainer = _Trainer(searcher, ledger, settings, rule, splits, tell)
-        version, trained = trainer.version(spec, examples, train, aside)
+        train, held_out = trainer.groups_of(drawn, aside)
+        version, trained = trainer.version(spec, examples, train, held_out)
         cross = load_cross_encoder(reranker_spec(home, version.id), home)
         chosen = trainer.choose(version, cross, aside)
         verdicts, use = trainer.judge(cross, chosen.best.use)
@@ -135,6 +138,7 @@ def retrain_reranker(
         "train": len(train),
         "held_out": len(aside),
         "of_other_languages": unreadable,
+        "answered_below_the_head": len(drawn) - len(train),
         "groups_of": settings.group_size,
     }
     return RerankerReport(
@@ -165,6 +169,40 @@ class _Trainer:
     def home(self) -> Home:
         """Where versions are registered."""
         return self.searcher.home
+
+    def groups_of(
+        self, train: Sequence[Example], aside: Sequence[Example]
+    ) -> tuple[Sequence[Example], Sequence[Example]]:
+        """Return what the groups are drawn from: the ledger, or what stands in the list that is re-ordered."""
+        if self.settings.groups == LEDGER:
+            return train, aside
+        depth = self.searcher.settings.search.rerank_depth
+        texts = {example.query: example.text for example in (*train, *aside)}
+        heads = {query: first(found, depth) for query, found in self.lists(texts, depth).items()}
+        rows = {chunk: row for row, chunk in enumerate(self.searcher.chunk_ids)}
+        grouped, held_out = in_heads(train, heads, rows), in_heads(aside, heads, rows)
+        if not grouped or not held_out:
+            raise SpecmineError(
+                f"too few of {len(texts)} training queries have a judged passage among the first {depth} of their "
+                'lists: raise rerank_depth in [search], or set groups = "ledger" in [reranker]'
+            )
+        return grouped, held_out
+
+    def lists(self, texts: Mapping[str, str], depth: int) -> Run:
+        """Return the fused lists of training queries, as the encoders as published rank them.
+
+        The retrained ones learned these very queries, and would rank them better than any that will be asked.
+        """
+        release = self.searcher.release
+        untrained = replace(release, encoders=dict.fromkeys(release.encoders, BASE), reranker=None)
+        searcher = self.searcher.opened_as(untrained)
+        queries = list(texts)
+        found: Run = {}
+        for start in range(0, len(queries), _SEARCHED_AT_ONCE):
+            part = queries[start : start + _SEARCHED_AT_ONCE]
+            found |= searcher.runs({query: texts[query] for query in part}, depth)[FUSION]
+            self.tell("searching for training queries", len(found), len(queries))
+        return found
 
     def version(
         self, spec: CrossEncoderSpec, examples: Examples, train: Sequence[Example], aside: Sequence[Example]
@@ -216,15 +254,9 @@ class _Trainer:
         return version, True
 
     def choose(self, version: RerankerVersion, cross: CrossEncoder, aside: Sequence[Example]) -> Chosen:
-        """Find how the version is used, on the queries that were held out of its training.
-
-        They are searched with the encoders as published: the retrained ones learned these very queries, and would rank
-        them better than any that will be asked.
-        """
-        release = self.searcher.release
-        untrained = replace(release, encoders=dict.fromkeys(release.encoders, BASE), reranker=None)
+        """Find how the version is used, on all queries that were held out of its training."""
         texts = {example.query: example.text for example in aside}
-        fused = self.searcher.opened_as(untrained).runs(texts, DEPTH)[FUSION]
+        fused = self.lists(texts, DEPTH)
         bound = self.searcher.settings.search
         depths = [depth for depth in DEPTHS if depth <= bound.rerank_depth] or [bound.rerank_depth]
         use = Reranker(version.name, version.id, depth=depths[-1])

@@ -281,7 +281,11 @@ def test_without_a_cross_encoder_or_queries_it_says_so(topics: Topics) -> None:
         topics.retrain(settings=replace(SETTINGS, layers=9))
     bare = Ledger("bare", (), (), {})
     with pytest.raises(SpecmineError, match="0 training queries have a judged passage, a mined negative"):
-        topics.retrain(ledger=bare)
+        topics.retrain(ledger=bare, settings=replace(SETTINGS, groups="ledger"))
+    assert topics.retrain(ledger=bare).trained  # nothing was mined, and the lists have others
+    topics.settings = replace(topics.settings, search=SearchSettings(rerank_depth=1))
+    with pytest.raises(SpecmineError, match=r"too few of 70 .* among the first 1 of their lists"):
+        topics.retrain()
     topics.settings = replace(topics.settings, cross_encoder=None)
     with pytest.raises(SpecmineError, match="no cross-encoder is configured to train from"):
         topics.retrain()
