@@ -13,7 +13,7 @@ from uuid import UUID
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from flows.reports import compared_chunkings, sweep_tables
-from flows.reports.tables import COMBINATIONS, combination_rows, generator_rows, slice_table
+from flows.reports.tables import COMBINATIONS, combination_rows, generator_rows, group_line, slice_table
 
 _LONGEST_LIST = 100
 _LONGEST_CELL = 300
@@ -221,6 +221,7 @@ def reranker_markdown(report: Mapping[str, Any]) -> str:
         f"fused: {report['held_out']['fused']:.4f}",
         _table(COMBINATIONS, combination_rows(report)),
         "## Training",
+        group_line(report),
         _table(["step", "held-out loss", "judged passage first"], evaluations),
     ]
     return "\n\n".join(parts)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.show.tables import table
-from flows.reports.tables import COMBINATIONS, combination_rows
+from flows.reports.tables import COMBINATIONS, combination_rows, group_line
 
 
 def retrained(console: Console, result: Mapping[str, Any]) -> None:
@@ -22,6 +22,7 @@ def retrained(console: Console, result: Mapping[str, Any]) -> None:
         f"({training['precision']}, {training['seconds']:.0f} s)",
         soft_wrap=True,
     )
+    console.print(group_line(result), soft_wrap=True)
     title = f"held-out training queries: fused {held_out['fused']:.4f}, re-ranked"
     console.print(table(title, COMBINATIONS, combination_rows(result), right=COMBINATIONS))
     for name, verdict in result["verdicts"].items():

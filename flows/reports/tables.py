@@ -43,6 +43,14 @@ def generator_rows(result: Mapping[str, Any]) -> list[list[str]]:
     ]
 
 
+def group_line(report: Mapping[str, Any]) -> str:
+    """Return which training queries a re-ranker learned from, as a line."""
+    queries = report["queries"]
+    line = f"learned from {queries['train']} training queries, {queries['held_out']} held out"
+    below = queries["answered_below_the_head"]
+    return f"{line}; {below} more are answered below the head of their lists" if below else line
+
+
 def combination_rows(result: Mapping[str, Any]) -> list[Sequence[str]]:
     """Return a row for each number of passages that was tried; the chosen one is marked."""
     chosen = result["use"]["depth"]

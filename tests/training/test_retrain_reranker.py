@@ -342,6 +342,7 @@ def test_the_commands_train_list_serve_and_export(
     text = told.export_text()
     assert report["version"] in text
     assert "proven" in text
+    assert "learned from 54 training queries, 16 held out" in text
     markdown = artifacts.reranker_markdown(report)
     assert "| en |" in markdown
     assert "| ja |  |  |  | not judged |" in markdown
