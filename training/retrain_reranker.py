@@ -26,7 +26,7 @@ from indexing.generations import fingerprint_of
 from indexing.home import Home, SpecmineError, remove_partials
 from indexing.releases import BASE, Release, Reranker
 from indexing.reranking import first, reranker_spec
-from indexing.search import FUSION, RERANKED, Searcher
+from indexing.search import FUSION, Searcher
 from indexing.specs import CrossEncoderSpec
 from mining.ledger import Ledger
 from training.code_version import code_version
@@ -285,13 +285,11 @@ class _Trainer:
         bench = Bench(None, self.splits.verdict.drawn(self.settings.judged), guards)
         before: dict[str, Run] = {}
         after: dict[str, Run] = {}
+        fusing = self.searcher.opened_as(replace(self.searcher.release, reranker=None))
         for name, part in bench.parts.items():
-            runs = self.searcher.runs(part.texts, DEPTH)
-            before[name] = runs.get(RERANKED, runs[FUSION])
-            logits = score_heads(
-                self.home, cross, part.texts, runs[FUSION], self.searcher.chunks, use, self.tell, f"{name}, pairs"
-            )
-            after[name] = reordered_run(runs[FUSION], logits, use)
+            fused = fusing.runs(part.texts, DEPTH)[FUSION]
+            before[name] = self._as_served(fused, part.texts, f"{name} as it is served, pairs")
+            after[name] = self._reordered(fused, part.texts, cross, use, f"{name}, pairs")
         slices = slice_queries(bench.verdict, self.splits, self.searcher.chunks)
         spoken = by_language(bench.verdict.texts)
         judged: dict[str, Findings] = {}
@@ -305,6 +303,18 @@ class _Trainer:
         verdicts = {name: decided.get(name) for name in spoken}
         proven = tuple(name for name, verdict in verdicts.items() if verdict and verdict.promoted)
         return verdicts, replace(use, languages=proven)
+
+    def _as_served(self, fused: Run, texts: Mapping[str, str], stage: str) -> Run:
+        """Return a fused run as the served release shows it: re-ordered, if it has a re-ranker."""
+        use, cross = self.searcher.release.reranker, self.searcher.reranker
+        if use is None or cross is None:
+            return fused
+        read = min(use.depth, self.searcher.settings.search.rerank_depth)
+        return self._reordered(fused, texts, cross, replace(use, depth=read), stage)
+
+    def _reordered(self, fused: Run, texts: Mapping[str, str], cross: CrossEncoder, use: Reranker, stage: str) -> Run:
+        logits = score_heads(self.home, cross, texts, fused, self.searcher.chunks, use, self.tell, stage)
+        return reordered_run(fused, logits, use)
 
     def publish(self, use: Reranker, verdicts: Mapping[str, Verdict | None]) -> tuple[Release | None, str]:
         """Publish the served release with the re-ranker, if it is proven in a language."""

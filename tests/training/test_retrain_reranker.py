@@ -24,6 +24,7 @@ from cli.show.rerankers import listed as listing
 from cli.show.rerankers import retrained
 from evaluation.catalogue import Catalogue
 from evaluation.judgements import Judgement, Query
+from evaluation.measures import measure
 from evaluation.verdict import PromotionRule
 from flows import artifacts
 from indexing.home import Home, SpecmineError, read_json
@@ -38,6 +39,7 @@ from tests.training.conftest import DOCUMENT_WORDS, write_static_encoder
 from training.reranker_settings import RerankerSettings
 from training.reranker_versions import as_judged, export, list_rerankers, read_outcome, read_reranker
 from training.retrain_reranker import RerankerReport, retrain_reranker
+from training.splits import split_queries
 
 ANSWER, OTHERS, WORDS = DOCUMENT_WORDS[0], DOCUMENT_WORDS[1:3], DOCUMENT_WORDS[3:]
 TOPICS = 110
@@ -212,6 +214,23 @@ def test_the_same_training_is_not_repeated(trained: tuple[Topics, RerankerReport
     assert second.published is None
     assert len(list_rerankers(topics.home)) == 1
     assert len(list_releases(topics.home)) == 2
+
+
+def test_what_is_served_is_judged_as_it_is_served(trained: tuple[Topics, RerankerReport]) -> None:
+    topics, first = trained
+    stages: list[str] = []
+    worse = replace(SETTINGS, learning_rate=1e-6, epochs=1)
+    second = topics.retrain(settings=worse, progress=lambda stage, done, total: stages.append(stage))
+    assert "verdict as it is served, pairs" in stages
+    (earlier, later) = (report.verdicts["en"] for report in (first, second))
+    assert earlier is not None
+    assert later is not None
+    assert later.before == pytest.approx(earlier.after)
+    searcher = topics.searcher()
+    verdict = split_queries(searcher, topics.catalogue, False).verdict
+    english = verdict.only({query for query in verdict.texts if query.startswith("t")})
+    shown = measure(searcher.runs(english.texts)[RERANKED], english.projection).mean[RULE.measure]
+    assert later.before == pytest.approx(shown)
 
 
 def test_a_killed_retraining_goes_on(topics: Topics) -> None:
