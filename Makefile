@@ -38,8 +38,9 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One of these kills for minutes on an idle machine, and for more than the others may take on a busy one.
 campaign: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m campaign
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m campaign --timeout 1500
 
 lock:
 	$(BIN)/pip-compile --quiet --allow-unsafe --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
